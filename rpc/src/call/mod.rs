@@ -1,0 +1,15 @@
+//! What travels through a [`Dispatch`](crate::Dispatch): a [`Request`] one way, a [`Response`] the other, each with a [`Body`].
+
+mod body;
+mod context;
+mod peer;
+mod request;
+mod response;
+mod streaming;
+
+pub use body::{Body, BodyStream};
+pub use context::Context;
+pub use peer::Peer;
+pub use request::{Codec, Method, Request};
+pub use response::Response;
+pub use streaming::{Sender, Streaming};

@@ -1,0 +1,98 @@
+//! [`Request`]: a call on its way to a handler.
+
+use std::fmt;
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use super::{Body, Peer};
+use crate::{
+    metadata::Metadata,
+    method::{MethodDescriptor, Priority},
+};
+
+/// How messages are encoded. A property of the call: both directions use the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Codec {
+    /// [postcard](https://postcard.jamesmunns.com/wire-format): compact and fast; both sides must have the same schema.
+    Postcard = 1,
+    /// [Protocol Buffers](https://protobuf.dev/programming-guides/encoding/): schemas may differ as protobuf allows.
+    Protobuf = 2,
+}
+
+/// Which method a call is for.
+#[derive(Clone)]
+pub enum Method {
+    /// A method that this process knows.
+    Known(&'static MethodDescriptor),
+    /// The path that a peer sent, such as `/demo.v1.Greeter/Greet`; not looked up yet, or unknown.
+    Path(Bytes),
+}
+
+impl Method {
+    /// The path: `/demo.v1.Greeter/Greet`.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        match self {
+            Self::Known(method) => method.path,
+            Self::Path(path) => std::str::from_utf8(path).unwrap_or("(not UTF-8)"),
+        }
+    }
+
+    /// The descriptor, where the method is known.
+    #[must_use]
+    pub const fn descriptor(&self) -> Option<&'static MethodDescriptor> {
+        match self {
+            Self::Known(method) => Some(method),
+            Self::Path(_) => None,
+        }
+    }
+}
+
+impl fmt::Debug for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.path())
+    }
+}
+
+/// A call on its way to a handler.
+#[derive(Debug)]
+pub struct Request {
+    /// Which method it is for.
+    pub method: Method,
+    /// How the messages are encoded, both ways.
+    pub codec: Codec,
+    /// The metadata that the caller sent.
+    pub metadata: Metadata,
+    /// When the caller gives up.
+    pub deadline: Option<Instant>,
+    /// How urgent it is.
+    pub priority: Priority,
+    /// Who calls; the transport's server half sets it.
+    pub peer: Peer,
+    /// The messages.
+    pub body: Body,
+}
+
+impl Request {
+    /// A request with the method's own defaults, no metadata and no deadline.
+    #[must_use]
+    pub const fn new(method: &'static MethodDescriptor, codec: Codec, body: Body) -> Self {
+        Self {
+            method: Method::Known(method),
+            codec,
+            metadata: Metadata::new(),
+            deadline: None,
+            priority: method.priority,
+            peer: Peer::Memory,
+            body,
+        }
+    }
+
+    /// Whether nothing will be answered.
+    #[must_use]
+    pub fn is_oneway(&self) -> bool {
+        self.method.descriptor().is_some_and(|method| method.oneway)
+    }
+}

@@ -1,0 +1,105 @@
+//! The one seam: whatever can carry a call is a [`Dispatch`].
+//!
+//! The client half of a transport is one; its server half is a loop that feeds one. Generated servers, the
+//! [`Router`](crate::Router), pooled channels and every middleware are one too. So they compose without knowing each other, and
+//! unary and streaming calls take the same way: there is no interceptor that a stream slips past.
+
+use std::{fmt, future::Future, pin::Pin, sync::Arc};
+
+use crate::{
+    call::{Codec, Request, Response},
+    method::ServiceDescriptor,
+    status::Result,
+};
+
+/// Whatever can carry a call.
+///
+/// # Cancel safety
+/// Dropping the future, or the response's body, cancels the call: no implementation goes on behind the caller's back.
+pub trait Dispatch: Send + Sync + 'static {
+    /// Carries one call of any shape.
+    ///
+    /// # Errors
+    /// The status that ended the call before there was a response. One that comes later ends the response's body.
+    fn dispatch(&self, request: Request) -> impl Future<Output = Result<Response>> + Send;
+
+    /// The codec in which calls to this service are best encoded now.
+    ///
+    /// Protobuf is always right. A transport answers postcard only where it knows that the other side has the same schema.
+    fn codec(&self, service: &'static ServiceDescriptor) -> Codec {
+        let _ = service;
+        Codec::Protobuf
+    }
+}
+
+impl<D: Dispatch> Dispatch for Arc<D> {
+    fn dispatch(&self, request: Request) -> impl Future<Output = Result<Response>> + Send {
+        (**self).dispatch(request)
+    }
+
+    fn codec(&self, service: &'static ServiceDescriptor) -> Codec {
+        (**self).codec(service)
+    }
+}
+
+/// A peer to a connection: all that the pool and the Raft transport ask of a network.
+pub trait Connect: Send + Sync + 'static {
+    /// What names a peer and how to reach it.
+    type Peer: Clone + Eq + std::hash::Hash + fmt::Debug + Send + Sync + 'static;
+    /// An open connection; a clone is another handle of the same one.
+    type Connection: Dispatch + Clone;
+
+    /// Opens a connection.
+    ///
+    /// # Errors
+    /// `UNAVAILABLE` with the reason, or `DEADLINE_EXCEEDED` if the network says nothing.
+    fn connect(&self, peer: &Self::Peer) -> impl Future<Output = Result<Self::Connection>> + Send;
+
+    /// Resolves when the connection can carry no more calls, with the reason.
+    fn closed(connection: &Self::Connection) -> impl Future<Output = crate::Status> + Send;
+}
+
+/// An erased [`Dispatch`] that is cheap to clone: what generated clients take unless told otherwise.
+#[derive(Clone)]
+pub struct Channel(Arc<dyn Erased>);
+
+impl Channel {
+    /// Erases `dispatch`.
+    pub fn new(dispatch: impl Dispatch) -> Self {
+        Self(Arc::new(dispatch))
+    }
+}
+
+impl Dispatch for Channel {
+    fn dispatch(&self, request: Request) -> impl Future<Output = Result<Response>> + Send {
+        self.0.dispatch_boxed(request)
+    }
+
+    fn codec(&self, service: &'static ServiceDescriptor) -> Codec {
+        self.0.codec_erased(service)
+    }
+}
+
+impl fmt::Debug for Channel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Channel").finish_non_exhaustive()
+    }
+}
+
+/// A future that is boxed and can move between threads.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+trait Erased: Send + Sync {
+    fn dispatch_boxed(&self, request: Request) -> BoxFuture<'_, Result<Response>>;
+    fn codec_erased(&self, service: &'static ServiceDescriptor) -> Codec;
+}
+
+impl<D: Dispatch> Erased for D {
+    fn dispatch_boxed(&self, request: Request) -> BoxFuture<'_, Result<Response>> {
+        Box::pin(self.dispatch(request))
+    }
+
+    fn codec_erased(&self, service: &'static ServiceDescriptor) -> Codec {
+        self.codec(service)
+    }
+}

@@ -1,0 +1,269 @@
+//! Metadata: the ordered key-value pairs that travel beside a call's messages.
+
+use std::{borrow::Cow, fmt};
+
+use bytes::Bytes;
+
+/// What each entry counts beside its key and value, as HTTP/2 counts headers
+/// ([RFC 9113, section 6.5.2](https://www.rfc-editor.org/rfc/rfc9113#section-6.5.2)).
+pub const ENTRY_OVERHEAD_BYTES: usize = 32;
+
+/// An ordered multimap of metadata entries.
+///
+/// Keys are lower-case ASCII letters, digits, `_`, `-` and `.`. A key that ends in `-bin` holds any bytes; every other one holds
+/// printable ASCII text. These are the rules of
+/// [gRPC over HTTP/2](https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md), so that metadata crosses every transport unchanged.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Metadata {
+    entries: Vec<(Cow<'static, str>, Bytes)>,
+}
+
+impl Metadata {
+    /// No entries; allocates nothing.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            entries: Vec::new(),
+        }
+    }
+
+    /// Sets `key` to one text value, in place of all that it had.
+    ///
+    /// # Errors
+    /// The key or the value has a character that metadata cannot carry.
+    pub fn insert(
+        &mut self,
+        key: impl Into<Cow<'static, str>>,
+        value: impl Into<String>,
+    ) -> Result<(), InvalidMetadata> {
+        let key = key.into();
+        check_text_key(&key)?;
+        let value = check_text(value.into())?;
+        self.remove(&key);
+        self.entries.push((key, value));
+        Ok(())
+    }
+
+    /// Adds a text value to those that `key` has.
+    ///
+    /// # Errors
+    /// The key or the value has a character that metadata cannot carry.
+    pub fn append(
+        &mut self,
+        key: impl Into<Cow<'static, str>>,
+        value: impl Into<String>,
+    ) -> Result<(), InvalidMetadata> {
+        let key = key.into();
+        check_text_key(&key)?;
+        self.entries.push((key, check_text(value.into())?));
+        Ok(())
+    }
+
+    /// Adds a binary value to those that `key`, which must end in `-bin`, has.
+    ///
+    /// # Errors
+    /// The key has a character that metadata cannot carry, or does not end in `-bin`.
+    pub fn append_bin(
+        &mut self,
+        key: impl Into<Cow<'static, str>>,
+        value: impl Into<Bytes>,
+    ) -> Result<(), InvalidMetadata> {
+        let key = key.into();
+        check_key(&key)?;
+        if !is_binary(&key) {
+            return Err(InvalidMetadata::KeyNotBinary(key.into_owned()));
+        }
+        self.entries.push((key, value.into()));
+        Ok(())
+    }
+
+    /// Adds an entry as a peer sent it, under the same rules.
+    ///
+    /// # Errors
+    /// The key or the value breaks the rules of its kind.
+    pub fn append_raw(&mut self, key: String, value: Bytes) -> Result<(), InvalidMetadata> {
+        check_key(&key)?;
+        if !is_binary(&key) && !value.iter().all(|byte| (0x20..=0x7e).contains(byte)) {
+            return Err(InvalidMetadata::Value);
+        }
+        self.entries.push((key.into(), value));
+        Ok(())
+    }
+
+    /// The first text value of `key`.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&str> {
+        self.get_all(key).next()
+    }
+
+    /// All text values of `key`, in order.
+    pub fn get_all<'a>(&'a self, key: &str) -> impl Iterator<Item = &'a str> {
+        self.values(key)
+            .filter(move |_| !is_binary(key))
+            .filter_map(|value| std::str::from_utf8(value).ok())
+    }
+
+    /// The first binary value of `key`, which ends in `-bin`.
+    #[must_use]
+    pub fn get_bin(&self, key: &str) -> Option<&Bytes> {
+        self.values(key).next().filter(|_| is_binary(key))
+    }
+
+    /// Removes all values of `key`; tells whether there was one.
+    pub fn remove(&mut self, key: &str) -> bool {
+        let before = self.entries.len();
+        self.entries.retain(|(name, _)| name != key);
+        self.entries.len() != before
+    }
+
+    /// Adds all entries of `other` behind those that are here.
+    pub fn extend(&mut self, other: Self) {
+        if self.entries.is_empty() {
+            self.entries = other.entries;
+        } else {
+            self.entries.extend(other.entries);
+        }
+    }
+
+    /// All entries in order, text and binary, as bytes.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Bytes)> {
+        self.entries
+            .iter()
+            .map(|(key, value)| (key.as_ref(), value))
+    }
+
+    /// How many entries there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there is no entry.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// The size that limits are compared with: keys, values and [`ENTRY_OVERHEAD_BYTES`] an entry.
+    #[must_use]
+    pub fn size_bytes(&self) -> usize {
+        self.entries
+            .iter()
+            .map(|(key, value)| key.len() + value.len() + ENTRY_OVERHEAD_BYTES)
+            .sum()
+    }
+
+    fn values<'a>(&'a self, key: &str) -> impl Iterator<Item = &'a Bytes> {
+        self.entries
+            .iter()
+            .filter(move |(name, _)| name == key)
+            .map(|(_, value)| value)
+    }
+}
+
+impl fmt::Debug for Metadata {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map()
+            .entries(self.entries.iter().map(|(key, value)| (key, value)))
+            .finish()
+    }
+}
+
+/// Why an entry cannot be metadata.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum InvalidMetadata {
+    /// A key is empty or has a character outside `a-z 0-9 _ - .`.
+    Key(String),
+    /// A binary value was given to a key that does not end in `-bin`.
+    KeyNotBinary(String),
+    /// A text value was given to a key that ends in `-bin`.
+    KeyBinary(String),
+    /// A text value has a character that is not printable ASCII.
+    Value,
+}
+
+impl fmt::Display for InvalidMetadata {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Key(key) => write!(
+                f,
+                "metadata key {key:?} is empty or has a character other than a-z, 0-9, '_', '-' and '.'"
+            ),
+            Self::KeyNotBinary(key) => write!(
+                f,
+                "metadata key {key:?} has a binary value and must end in \"-bin\""
+            ),
+            Self::KeyBinary(key) => write!(
+                f,
+                "metadata key {key:?} ends in \"-bin\": give it bytes with `append_bin`"
+            ),
+            Self::Value => f.write_str(
+                "a metadata value has a character that is not printable ASCII; use a \"-bin\" key for bytes",
+            ),
+        }
+    }
+}
+
+impl std::error::Error for InvalidMetadata {}
+
+fn is_binary(key: &str) -> bool {
+    key.ends_with("-bin")
+}
+
+fn check_key(key: &str) -> Result<(), InvalidMetadata> {
+    let valid = |byte: u8| {
+        byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'_' | b'-' | b'.')
+    };
+    if key.is_empty() || !key.bytes().all(valid) {
+        return Err(InvalidMetadata::Key(key.to_owned()));
+    }
+    Ok(())
+}
+
+fn check_text_key(key: &str) -> Result<(), InvalidMetadata> {
+    check_key(key)?;
+    if is_binary(key) {
+        return Err(InvalidMetadata::KeyBinary(key.to_owned()));
+    }
+    Ok(())
+}
+
+fn check_text(value: String) -> Result<Bytes, InvalidMetadata> {
+    if value.bytes().all(|byte| (0x20..=0x7e).contains(&byte)) {
+        Ok(value.into())
+    } else {
+        Err(InvalidMetadata::Value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_keep_their_order_and_repeat() {
+        let mut metadata = Metadata::new();
+        metadata.append("b", "1").unwrap();
+        metadata.append("a", "2").unwrap();
+        metadata.append("b", "3").unwrap();
+        assert_eq!(metadata.get_all("b").collect::<Vec<_>>(), ["1", "3"]);
+        metadata.insert("b", "4").unwrap();
+        assert_eq!(metadata.get_all("b").collect::<Vec<_>>(), ["4"]);
+        assert_eq!(metadata.size_bytes(), 2 * (1 + 1 + ENTRY_OVERHEAD_BYTES));
+    }
+
+    #[test]
+    fn what_grpc_cannot_carry_is_refused() {
+        let mut metadata = Metadata::new();
+        for key in ["", "Upper", "sp ace", "ü", "a:b"] {
+            assert!(metadata.append(key, "x").is_err(), "{key}");
+        }
+        assert!(metadata.append("a", "line\nbreak").is_err());
+        assert!(metadata.append("a-bin", "text").is_err());
+        assert!(metadata.append_bin("a", vec![0]).is_err());
+        metadata.append_bin("a-bin", vec![0, 255]).unwrap();
+        assert_eq!(metadata.get_bin("a-bin").unwrap()[..], [0, 255]);
+        assert_eq!(metadata.get("a-bin"), None);
+    }
+}

@@ -1,0 +1,168 @@
+//! What is known of a service and its methods before any call: names, shapes, defaults. All of it is `static`.
+
+use std::{fmt, sync::OnceLock, time::Duration};
+
+/// How many messages go each way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Shape {
+    /// One request, one response.
+    Unary,
+    /// One request, many responses.
+    ServerStreaming,
+    /// Many requests, one response.
+    ClientStreaming,
+    /// Many requests and many responses, independently.
+    Bidirectional,
+}
+
+impl Shape {
+    /// Whether the client sends a stream of messages.
+    #[must_use]
+    pub const fn client_streams(self) -> bool {
+        matches!(self, Self::ClientStreaming | Self::Bidirectional)
+    }
+
+    /// Whether the server sends a stream of messages.
+    #[must_use]
+    pub const fn server_streams(self) -> bool {
+        matches!(self, Self::ServerStreaming | Self::Bidirectional)
+    }
+}
+
+/// Which calls go first when a connection is busy. On iroh each has streams of its own, strictly ordered packet by packet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Priority {
+    /// Bulk data that may wait for everything else.
+    Bulk = 0,
+    /// The default.
+    #[default]
+    Normal = 1,
+    /// Before normal calls.
+    High = 2,
+    /// Before everything: what keeps a cluster alive.
+    Critical = 3,
+}
+
+impl Priority {
+    /// All priorities, lowest first.
+    pub const ALL: [Self; 4] = [Self::Bulk, Self::Normal, Self::High, Self::Critical];
+
+    /// The priority with this number, 0 to 3.
+    #[must_use]
+    pub fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(number)).copied()
+    }
+
+    /// The number on the wire, 0 to 3, higher first.
+    #[must_use]
+    pub const fn number(self) -> u8 {
+        self as u8
+    }
+}
+
+/// A service as its trait declares it.
+///
+/// Made by `#[iroh_service]`, once a service, as a `static`.
+pub struct ServiceDescriptor {
+    /// The full name, with the package: `demo.v1.Greeter`.
+    pub name: &'static str,
+    /// The doc comment of the trait, lines joined by `\n`.
+    pub docs: &'static str,
+    /// The methods, in the order of their declaration; each one's [`index`](MethodDescriptor::index) is its place here.
+    pub methods: &'static [MethodDescriptor],
+    /// Fills the cache below; called once.
+    #[doc(hidden)]
+    pub compute_fingerprint: fn(&'static Self) -> Fingerprint,
+    #[doc(hidden)]
+    pub fingerprint: OnceLock<Fingerprint>,
+}
+
+impl ServiceDescriptor {
+    /// The method with this name, such as `Greet`.
+    #[must_use]
+    pub fn method(&self, name: &str) -> Option<&MethodDescriptor> {
+        self.methods.iter().find(|method| method.name() == name)
+    }
+
+    /// The fingerprint of the schema: equal on both sides exactly when postcard is safe between them.
+    pub fn fingerprint(&'static self) -> Fingerprint {
+        *self
+            .fingerprint
+            .get_or_init(|| (self.compute_fingerprint)(self))
+    }
+}
+
+impl fmt::Debug for ServiceDescriptor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServiceDescriptor")
+            .field("name", &self.name)
+            .field("methods", &self.methods)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A method as the trait declares it.
+pub struct MethodDescriptor {
+    /// The path that names it on every transport: `/demo.v1.Greeter/Greet`.
+    pub path: &'static str,
+    /// Its place among the service's methods.
+    pub index: usize,
+    /// How many messages go each way.
+    pub shape: Shape,
+    /// Whether a call may be sent twice without harm, as `#[rpc(idempotent)]` says.
+    pub idempotent: bool,
+    /// Whether nothing is answered, as `#[rpc(oneway)]` says.
+    pub oneway: bool,
+    /// The deadline of calls that say none.
+    pub deadline: Option<Duration>,
+    /// The priority of calls that say none.
+    pub priority: Priority,
+    /// The largest message each way, in bytes, when it is less than the transport's.
+    pub max_message_bytes: Option<usize>,
+    /// The doc comment, lines joined by `\n`.
+    pub docs: &'static str,
+    /// The service; a function, since a `static` cannot name the one that holds it.
+    #[doc(hidden)]
+    pub service: fn() -> &'static ServiceDescriptor,
+    /// Describes the request message to a schema.
+    #[doc(hidden)]
+    pub request: crate::proto::Describe,
+    /// Describes the response message to a schema.
+    #[doc(hidden)]
+    pub response: crate::proto::Describe,
+}
+
+impl MethodDescriptor {
+    /// The service that the method belongs to.
+    #[must_use]
+    pub fn service(&self) -> &'static ServiceDescriptor {
+        (self.service)()
+    }
+
+    /// The method's own name: `Greet`.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.path.rsplit('/').next().unwrap_or(self.path)
+    }
+}
+
+impl fmt::Debug for MethodDescriptor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MethodDescriptor")
+            .field("path", &self.path)
+            .field("shape", &self.shape)
+            .finish_non_exhaustive()
+    }
+}
+
+/// 128 bits that stand for the whole schema of a service: method paths and shapes, and, recursively, the tags, Rust types
+/// and declaration order of every message. A UUID of version 5.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Fingerprint(pub [u8; 16]);
+
+impl fmt::Debug for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", uuid::Uuid::from_bytes(self.0))
+    }
+}

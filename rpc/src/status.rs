@@ -1,0 +1,236 @@
+//! [`Status`]: how a call that failed says so, on every transport.
+
+use std::{error::Error as StdError, fmt, sync::Arc};
+
+use bytes::Bytes;
+
+use crate::{code::Code, metadata::Metadata};
+
+/// What a call returns; the error is [`Status`] unless another one is named.
+pub type Result<T, E = Status> = std::result::Result<T, E>;
+
+/// Why a call failed: a [`Code`], a message for people, details for programs, metadata, and the source where there is one.
+///
+/// One pointer in size, so that a `Result<T>` stays small. The source stays on this side: it is never sent.
+#[derive(Clone)]
+pub struct Status(Box<Inner>);
+
+#[derive(Clone)]
+struct Inner {
+    code: Code,
+    message: String,
+    details: Vec<Detail>,
+    metadata: Metadata,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
+    accepted: bool,
+}
+
+/// A typed detail of a [`Status`], as
+/// [`google.protobuf.Any`](https://protobuf.dev/programming-guides/proto3/#any) has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Detail {
+    /// Names the type of `value`: `type.googleapis.com/` and the full name of the message.
+    pub type_url: String,
+    /// The message's protobuf bytes.
+    pub value: Bytes,
+}
+
+macro_rules! constructors {
+    ($($(#[$doc:meta])* $name:ident => $code:ident;)*) => {
+        impl Status {
+            $(
+                $(#[$doc])*
+                #[must_use]
+                pub fn $name(message: impl Into<String>) -> Self {
+                    Self::new(Code::$code, message)
+                }
+            )*
+        }
+    };
+}
+
+constructors! {
+    /// [`Code::Cancelled`].
+    cancelled => Cancelled;
+    /// [`Code::Unknown`].
+    unknown => Unknown;
+    /// [`Code::InvalidArgument`].
+    invalid_argument => InvalidArgument;
+    /// [`Code::DeadlineExceeded`].
+    deadline_exceeded => DeadlineExceeded;
+    /// [`Code::NotFound`].
+    not_found => NotFound;
+    /// [`Code::AlreadyExists`].
+    already_exists => AlreadyExists;
+    /// [`Code::PermissionDenied`].
+    permission_denied => PermissionDenied;
+    /// [`Code::ResourceExhausted`].
+    resource_exhausted => ResourceExhausted;
+    /// [`Code::FailedPrecondition`].
+    failed_precondition => FailedPrecondition;
+    /// [`Code::Aborted`].
+    aborted => Aborted;
+    /// [`Code::OutOfRange`].
+    out_of_range => OutOfRange;
+    /// [`Code::Unimplemented`].
+    unimplemented => Unimplemented;
+    /// [`Code::Internal`].
+    internal => Internal;
+    /// [`Code::Unavailable`].
+    unavailable => Unavailable;
+    /// [`Code::DataLoss`].
+    data_loss => DataLoss;
+    /// [`Code::Unauthenticated`].
+    unauthenticated => Unauthenticated;
+}
+
+impl Status {
+    /// A status with this code and message.
+    #[must_use]
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self(Box::new(Inner {
+            code,
+            message: message.into(),
+            details: Vec::new(),
+            metadata: Metadata::new(),
+            source: None,
+            accepted: true,
+        }))
+    }
+
+    /// The code.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        self.0.code
+    }
+
+    /// The message for people.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// The details for programs.
+    #[must_use]
+    pub fn details(&self) -> &[Detail] {
+        &self.0.details
+    }
+
+    /// The metadata that came with the status: the trailing metadata of the call.
+    #[must_use]
+    pub fn metadata(&self) -> &Metadata {
+        &self.0.metadata
+    }
+
+    /// The metadata, to change.
+    pub fn metadata_mut(&mut self) -> &mut Metadata {
+        &mut self.0.metadata
+    }
+
+    /// Whether the server may have begun to work on the call.
+    ///
+    /// `false` only where it is certain that it did not, so that even a call that is not idempotent can be sent again.
+    #[must_use]
+    pub fn was_accepted(&self) -> bool {
+        self.0.accepted
+    }
+
+    /// Adds a detail.
+    #[must_use]
+    pub fn with_detail(mut self, detail: Detail) -> Self {
+        self.0.details.push(detail);
+        self
+    }
+
+    /// Sets the metadata.
+    #[must_use]
+    pub fn with_metadata(mut self, metadata: Metadata) -> Self {
+        self.0.metadata = metadata;
+        self
+    }
+
+    /// Names the error that is behind this status; it is kept on this side.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.0.source = Some(Arc::from(source.into()));
+        self
+    }
+
+    /// Says that no handler saw the call: see [`was_accepted`](Self::was_accepted).
+    #[must_use]
+    pub fn with_not_accepted(mut self) -> Self {
+        self.0.accepted = false;
+        self
+    }
+}
+
+impl fmt::Debug for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Inner {
+            code,
+            message,
+            details,
+            metadata,
+            source,
+            accepted,
+        } = &*self.0;
+        let mut out = f.debug_struct("Status");
+        out.field("code", code).field("message", message);
+        if !details.is_empty() {
+            out.field("details", details);
+        }
+        if !metadata.is_empty() {
+            out.field("metadata", metadata);
+        }
+        if let Some(source) = source {
+            out.field("source", source);
+        }
+        if !accepted {
+            out.field("accepted", accepted);
+        }
+        out.finish()
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0.code)?;
+        if !self.0.message.is_empty() {
+            write!(f, ": {}", self.0.message)?;
+        }
+        Ok(())
+    }
+}
+
+impl StdError for Status {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0
+            .source
+            .as_deref()
+            .map(|source| source as &(dyn StdError + 'static))
+    }
+}
+
+impl From<crate::metadata::InvalidMetadata> for Status {
+    fn from(error: crate::metadata::InvalidMetadata) -> Self {
+        Self::invalid_argument(error.to_string()).with_source(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_is_one_pointer() {
+        assert_eq!(size_of::<Status>(), size_of::<usize>());
+        assert_eq!(size_of::<Result<()>>(), size_of::<usize>());
+    }
+
+    #[test]
+    fn the_source_is_kept() {
+        let status = Status::internal("disk").with_source(std::io::Error::other("broken"));
+        assert_eq!(status.to_string(), "INTERNAL: disk");
+        assert_eq!(status.source().unwrap().to_string(), "broken");
+    }
+}

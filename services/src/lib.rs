@@ -1,0 +1,1 @@
+//! The services of a Blixard node, declared with `#[iroh_service]`.
