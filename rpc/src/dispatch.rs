@@ -8,7 +8,7 @@ use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
 use crate::{
     call::{Codec, Request, Response},
-    method::ServiceDescriptor,
+    method::{MethodDescriptor, ServiceDescriptor},
     status::Result,
 };
 
@@ -30,6 +30,13 @@ pub trait Dispatch: Send + Sync + 'static {
         let _ = service;
         Codec::Protobuf
     }
+
+    /// The method with this path, where this side has it: what the server half of a transport asks, so that everyone behind it
+    /// knows the method.
+    fn resolve(&self, path: &str) -> Option<&'static MethodDescriptor> {
+        let _ = path;
+        None
+    }
 }
 
 impl<D: Dispatch> Dispatch for Arc<D> {
@@ -39,6 +46,10 @@ impl<D: Dispatch> Dispatch for Arc<D> {
 
     fn codec(&self, service: &'static ServiceDescriptor) -> Codec {
         (**self).codec(service)
+    }
+
+    fn resolve(&self, path: &str) -> Option<&'static MethodDescriptor> {
+        (**self).resolve(path)
     }
 }
 
@@ -78,6 +89,10 @@ impl Dispatch for Channel {
     fn codec(&self, service: &'static ServiceDescriptor) -> Codec {
         self.0.codec_erased(service)
     }
+
+    fn resolve(&self, path: &str) -> Option<&'static MethodDescriptor> {
+        self.0.resolve_erased(path)
+    }
 }
 
 impl fmt::Debug for Channel {
@@ -92,6 +107,7 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 trait Erased: Send + Sync {
     fn dispatch_boxed(&self, request: Request) -> BoxFuture<'_, Result<Response>>;
     fn codec_erased(&self, service: &'static ServiceDescriptor) -> Codec;
+    fn resolve_erased(&self, path: &str) -> Option<&'static MethodDescriptor>;
 }
 
 impl<D: Dispatch> Erased for D {
@@ -101,5 +117,9 @@ impl<D: Dispatch> Erased for D {
 
     fn codec_erased(&self, service: &'static ServiceDescriptor) -> Codec {
         self.codec(service)
+    }
+
+    fn resolve_erased(&self, path: &str) -> Option<&'static MethodDescriptor> {
+        self.resolve(path)
     }
 }

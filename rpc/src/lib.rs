@@ -10,6 +10,7 @@ pub mod metadata;
 pub mod method;
 pub mod proto;
 pub mod status;
+pub mod wire;
 
 pub use call::{Context, Peer, Streaming};
 pub use code::Code;

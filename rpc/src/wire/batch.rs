@@ -1,0 +1,79 @@
+//! The payload of StreamData: messages, each behind its length as a varint of at most four bytes.
+
+use bytes::{Buf, Bytes, BytesMut};
+use prost::encoding::{decode_varint, encode_varint, encoded_len_varint};
+
+use super::{
+    error::WireError,
+    limits::{MAX_LENGTH_PREFIX_BYTES, MAX_MESSAGE_BYTES},
+};
+
+/// Appends the length that goes before a message of `bytes`.
+pub fn put_length(bytes: usize, out: &mut BytesMut) {
+    encode_varint(bytes as u64, out);
+}
+
+/// How many bytes [`put_length`] appends.
+#[must_use]
+pub fn length_prefix_bytes(bytes: usize) -> usize {
+    encoded_len_varint(bytes as u64)
+}
+
+/// Takes the first message off a StreamData payload; `None` where there is none left. Nothing is copied.
+///
+/// # Errors
+/// A length that is malformed, over the limit for messages, or over what the payload holds.
+pub fn next_message(payload: &mut Bytes) -> Result<Option<Bytes>, WireError> {
+    if payload.is_empty() {
+        return Ok(None);
+    }
+    let window = &payload[..payload.len().min(MAX_LENGTH_PREFIX_BYTES)];
+    let mut rest = window;
+    let length = decode_varint(&mut rest).map_err(|_| WireError::Malformed("message length"))?;
+    let prefix = window.len() - rest.len();
+    let length = usize::try_from(length).map_err(|_| WireError::Malformed("message length"))?;
+    if length > MAX_MESSAGE_BYTES {
+        return Err(WireError::TooLarge {
+            bytes: length,
+            limit_bytes: MAX_MESSAGE_BYTES,
+        });
+    }
+    if length > payload.len() - prefix {
+        return Err(WireError::Malformed("message length"));
+    }
+    payload.advance(prefix);
+    Ok(Some(payload.split_to(length)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_come_back_in_order() {
+        let messages: [&[u8]; 4] = [b"", b"a", &[7; 300], b""];
+        let mut out = BytesMut::new();
+        for message in messages {
+            put_length(message.len(), &mut out);
+            out.extend_from_slice(message);
+        }
+        let mut payload = out.freeze();
+        for message in messages {
+            assert_eq!(next_message(&mut payload).unwrap().unwrap(), message);
+        }
+        assert_eq!(next_message(&mut payload), Ok(None));
+    }
+
+    #[test]
+    fn wrong_lengths_are_refused() {
+        let check =
+            |bytes: &'static [u8]| next_message(&mut Bytes::from_static(bytes)).unwrap_err();
+        assert_eq!(check(&[2, 0]), WireError::Malformed("message length"));
+        assert_eq!(check(&[0x80]), WireError::Malformed("message length"));
+        assert_eq!(check(&[0xff; 12]), WireError::Malformed("message length"));
+        assert!(matches!(
+            check(&[0xff, 0xff, 0xff, 0x7f]),
+            WireError::TooLarge { .. }
+        ));
+    }
+}
