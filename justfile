@@ -1,0 +1,31 @@
+# `just verify` reads and says what is wrong, `just fix` writes. Neither needs more than Rust.
+
+_default:
+    @just --list --unsorted
+
+# Everything that a change must pass; the same as on the project's machines.
+verify:
+    bash .ci/run
+
+# Formats, and applies what the compiler and clippy can mend themselves.
+fix:
+    cargo fmt --all
+    cargo clippy --workspace --all-targets --fix --allow-dirty --allow-staged
+    cargo fmt --all
+
+# Accepts the macro's expansions and error messages as they are now. Read the diff before you commit it.
+bless:
+    UPDATE_SNAPSHOTS=1 cargo test -p blixard-rpc-macros
+    TRYBUILD=overwrite cargo test -p blixard-tests --test ui
+
+# Calls beside raw iroh; about a minute. `just bench --quick`, `just bench --only "echo 64"`, `just bench --json out.json`.
+bench *ARGS:
+    cargo bench -p blixard-rpc --bench calls -- {{ARGS}}
+
+# The documentation of every public item.
+doc:
+    cargo doc --workspace --no-deps --open
+
+# Licences, bans and sources of all dependencies; needs `cargo install cargo-deny`.
+deny:
+    cargo deny --all-features check bans licenses sources
