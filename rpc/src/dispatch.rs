@@ -53,6 +53,17 @@ impl<D: Dispatch> Dispatch for Arc<D> {
     }
 }
 
+/// What wraps one [`Dispatch`] in another: a middleware, for clients and servers, unary and streaming calls alike.
+///
+/// A router takes one by `router.layer(..)`, a client by `Channel::new(layer.layer(channel))`.
+pub trait Layer: Send + Sync + 'static {
+    /// The wrapped dispatch.
+    type Dispatch<D: Dispatch>: Dispatch;
+
+    /// Wraps `inner`.
+    fn layer<D: Dispatch>(&self, inner: D) -> Self::Dispatch<D>;
+}
+
 /// A peer to a connection: all that the pool and the Raft transport ask of a network.
 pub trait Connect: Send + Sync + 'static {
     /// What names a peer and how to reach it.

@@ -2,19 +2,30 @@
 
 extern crate self as blixard_rpc;
 
+#[doc(hidden)]
+pub mod codegen;
+
 pub mod call;
+pub mod client;
 pub mod code;
 pub mod dispatch;
 pub mod message;
 pub mod metadata;
 pub mod method;
+pub mod observe;
 pub mod proto;
+pub mod server;
 pub mod status;
+pub mod transport;
 pub mod wire;
 
 pub use call::{Context, Peer, Streaming};
+pub use client::{CallOptions, ResponseMetadata};
 pub use code::Code;
-pub use dispatch::{Channel, Connect, Dispatch};
+pub use dispatch::{Channel, Connect, Dispatch, Layer};
 pub use message::Message;
 pub use metadata::Metadata;
+pub use method::Priority;
+pub use server::Router;
 pub use status::{Result, Status};
+pub use transport::Memory;

@@ -2,6 +2,9 @@
 
 use std::{fmt, sync::OnceLock, time::Duration};
 
+/// The largest message on every transport, in bytes: 10 MiB. Longer ones are refused before a byte is allocated for them.
+pub const MAX_MESSAGE_BYTES: usize = 10 * 1024 * 1024;
+
 /// How many messages go each way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Shape {
@@ -138,6 +141,13 @@ impl MethodDescriptor {
     #[must_use]
     pub fn service(&self) -> &'static ServiceDescriptor {
         (self.service)()
+    }
+
+    /// The largest message each way, in bytes.
+    #[must_use]
+    pub fn message_limit_bytes(&self) -> usize {
+        self.max_message_bytes
+            .map_or(MAX_MESSAGE_BYTES, |limit| limit.min(MAX_MESSAGE_BYTES))
     }
 
     /// The method's own name: `Greet`.

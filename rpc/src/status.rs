@@ -23,6 +23,7 @@ struct Inner {
     metadata: Metadata,
     source: Option<Arc<dyn StdError + Send + Sync>>,
     accepted: bool,
+    wrong_codec: bool,
 }
 
 /// A typed detail of a [`Status`], as
@@ -95,6 +96,7 @@ impl Status {
             metadata: Metadata::new(),
             source: None,
             accepted: true,
+            wrong_codec: false,
         }))
     }
 
@@ -135,6 +137,23 @@ impl Status {
         self.0.accepted
     }
 
+    /// The call was encoded in a codec that the connection, opened since, cannot carry: the caller encodes it anew, in the codec
+    /// that the channel names now. Transports answer it, and send nothing.
+    #[must_use]
+    pub(crate) fn wrong_codec(path: &str) -> Self {
+        let mut status = Self::unavailable(format!(
+            "{path}: the server was replaced by one with another schema while the call was being sent; call again"
+        ))
+        .with_not_accepted();
+        status.0.wrong_codec = true;
+        status
+    }
+
+    /// Whether this is [`wrong_codec`](Self::wrong_codec), which only the one who encoded the call can put right.
+    pub(crate) fn is_wrong_codec(&self) -> bool {
+        self.0.wrong_codec
+    }
+
     /// Adds a detail.
     #[must_use]
     pub fn with_detail(mut self, detail: Detail) -> Self {
@@ -173,6 +192,7 @@ impl fmt::Debug for Status {
             metadata,
             source,
             accepted,
+            wrong_codec: _,
         } = &*self.0;
         let mut out = f.debug_struct("Status");
         out.field("code", code).field("message", message);

@@ -2,6 +2,8 @@
 
 mod body;
 mod context;
+mod encode;
+mod expiry;
 mod peer;
 mod request;
 mod response;
@@ -9,6 +11,8 @@ mod streaming;
 
 pub use body::{Body, BodyStream};
 pub use context::Context;
+pub(crate) use encode::{decode, encode};
+pub(crate) use expiry::{Expiry, Side};
 pub use peer::Peer;
 pub use request::{Codec, Method, Request};
 pub use response::Response;

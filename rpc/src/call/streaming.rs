@@ -11,8 +11,9 @@ use bytes::Bytes;
 use futures_core::Stream;
 use tokio::sync::mpsc;
 
-use super::{Body, Codec};
+use super::{Body, Codec, decode};
 use crate::{
+    message::Message,
     metadata::Metadata,
     status::{Result, Status},
 };
@@ -31,10 +32,14 @@ enum Source<T, E> {
     Wire {
         body: Body,
         codec: Codec,
-        decode: fn(Codec, Bytes) -> Result<T>,
+        limit_bytes: usize,
+        path: &'static str,
+        decode: Decode<T>,
         error: fn(Status) -> E,
     },
 }
+
+type Decode<T> = fn(Bytes, Codec, usize, &str) -> Result<T>;
 
 impl<T: Send + 'static, E: Send + 'static> Streaming<T, E> {
     /// From any stream of results; the first error ends the call with it.
@@ -104,14 +109,20 @@ impl<T, E> Streaming<T, E> {
     pub(crate) fn from_body(
         body: Body,
         codec: Codec,
-        decode: fn(Codec, Bytes) -> Result<T>,
-        error: fn(Status) -> E,
-    ) -> Self {
+        limit_bytes: usize,
+        path: &'static str,
+    ) -> Self
+    where
+        T: Message,
+        E: From<Status>,
+    {
         Self(Source::Wire {
             body,
             codec,
-            decode,
-            error,
+            limit_bytes,
+            path,
+            decode: decode::<T>,
+            error: E::from,
         })
     }
 }
@@ -125,6 +136,8 @@ impl<T, E> Stream for Streaming<T, E> {
             Source::Wire {
                 body,
                 codec,
+                limit_bytes,
+                path,
                 decode,
                 error,
             } => match body.poll_next(cx) {
@@ -132,7 +145,7 @@ impl<T, E> Stream for Streaming<T, E> {
                 Poll::Ready(None) => Poll::Ready(None),
                 Poll::Ready(Some(Err(status))) => Poll::Ready(Some(Err(error(status)))),
                 Poll::Ready(Some(Ok(bytes))) => {
-                    let item = decode(*codec, bytes);
+                    let item = decode(bytes, *codec, *limit_bytes, path);
                     if item.is_err() {
                         // What follows a message that cannot be decoded means nothing.
                         *body = Body::empty();

@@ -1,0 +1,209 @@
+//! [`Expiry`]: what ends a call early, a deadline or the end of the call that it was made for. Nothing here knows of sides or shapes.
+
+use std::{
+    fmt,
+    pin::Pin,
+    task::{Context as TaskContext, Poll},
+    time::Duration,
+};
+
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::Context;
+use crate::{
+    dispatch::BoxFuture,
+    status::{Result, Status},
+};
+
+/// What ends a call early: its deadline, or the end of the call that it was made for.
+///
+/// No timer is registered before the call has been found waiting once: most calls in memory never touch one.
+pub(crate) struct Expiry {
+    path: &'static str,
+    side: Side,
+    deadline: Option<Instant>,
+    /// The time that the call had when it came here, for the message.
+    budget: Duration,
+    parent: Option<Context>,
+    sleep: Option<Pin<Box<Sleep>>>,
+    parent_ended: Option<BoxFuture<'static, ()>>,
+}
+
+/// Who enforces it, for the message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    /// The caller.
+    Client,
+    /// The handler's side.
+    Server,
+}
+
+impl Expiry {
+    /// # Errors
+    /// `DEADLINE_EXCEEDED` or `CANCELLED` if it is too late already; then nobody has seen the call.
+    pub(crate) fn new(
+        path: &'static str,
+        side: Side,
+        deadline: Option<Instant>,
+        parent: Option<Context>,
+    ) -> Result<Self> {
+        let mut this = Self {
+            path,
+            side,
+            deadline,
+            budget: Duration::ZERO,
+            parent,
+            sleep: None,
+            parent_ended: None,
+        };
+        if let Some(deadline) = deadline {
+            this.budget = deadline.saturating_duration_since(Instant::now());
+            if this.budget.is_zero() {
+                return Err(this.expired().with_not_accepted());
+            }
+        }
+        match this.parent_status() {
+            Some(status) => Err(status.with_not_accepted()),
+            None => Ok(this),
+        }
+    }
+
+    /// Whether nothing can end the call early.
+    pub(crate) const fn is_never(&self) -> bool {
+        self.deadline.is_none() && self.parent.is_none()
+    }
+
+    /// The status, if the time has come; for loops that never wait, and so never see a timer fire.
+    pub(crate) fn check(&self) -> Option<Status> {
+        match self.deadline {
+            Some(deadline) if deadline <= Instant::now() => Some(self.expired()),
+            _ => self.parent_status(),
+        }
+    }
+
+    /// Resolves when the call has to end, with its status.
+    pub(crate) fn poll(&mut self, cx: &mut TaskContext<'_>) -> Poll<Status> {
+        if let Some(deadline) = self.deadline {
+            let sleep = self
+                .sleep
+                .get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+            if sleep.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(self.expired());
+            }
+        }
+        if let Some(parent) = &self.parent {
+            let ended = self.parent_ended.get_or_insert_with(|| {
+                let parent = parent.clone();
+                Box::pin(async move { parent.cancelled().await })
+            });
+            if ended.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(self.orphaned());
+            }
+        }
+        Poll::Pending
+    }
+
+    /// Runs `future` until it ends or has to.
+    ///
+    /// # Errors
+    /// Those of `future`, `DEADLINE_EXCEEDED` or `CANCELLED`.
+    pub(crate) async fn run<T>(&mut self, future: impl Future<Output = Result<T>>) -> Result<T> {
+        tokio::pin!(future);
+        std::future::poll_fn(|cx| match future.as_mut().poll(cx) {
+            Poll::Ready(output) => Poll::Ready(output),
+            Poll::Pending => self.poll(cx).map(Err),
+        })
+        .await
+    }
+
+    fn parent_status(&self) -> Option<Status> {
+        match &self.parent {
+            Some(parent) if parent.is_cancelled() => Some(self.orphaned()),
+            _ => None,
+        }
+    }
+
+    fn expired(&self) -> Status {
+        let Self { path, budget, .. } = self;
+        Status::deadline_exceeded(match self.side {
+            _ if budget.is_zero() => {
+                format!("{path}: the deadline had passed before the call began")
+            }
+            Side::Client => format!("{path}: not finished within its deadline of {budget:?}"),
+            Side::Server => {
+                format!("{path}: the handler was stopped at the deadline, after {budget:?}")
+            }
+        })
+    }
+
+    fn orphaned(&self) -> Status {
+        Status::cancelled(format!(
+            "{}: the call on whose behalf it was made has ended",
+            self.path
+        ))
+    }
+}
+
+impl fmt::Debug for Expiry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Expiry")
+            .field("path", &self.path)
+            .field("side", &self.side)
+            .field("deadline", &self.deadline)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::code::Code;
+
+    fn until(deadline: Option<Instant>, parent: Option<Context>) -> Result<Expiry> {
+        Expiry::new("/test.Service/Method", Side::Client, deadline, parent)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_deadline_ends_what_waits() {
+        let second = Duration::from_secs(1);
+        let mut expiry = until(Some(Instant::now() + second), None).unwrap();
+        let status = expiry
+            .run(std::future::pending::<Result<()>>())
+            .await
+            .unwrap_err();
+        assert_eq!(status.code(), Code::DeadlineExceeded);
+        assert!(status.message().contains("1s"), "{status}");
+        assert!(expiry.check().is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_ready_touches_no_timer() {
+        let mut expiry = until(Some(Instant::now() + Duration::from_secs(1)), None).unwrap();
+        assert_eq!(expiry.run(async { Ok(1) }).await.unwrap(), 1);
+        assert!(expiry.sleep.is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn too_late_is_known_at_once() {
+        let status = until(Some(Instant::now()), None).unwrap_err();
+        assert_eq!(status.code(), Code::DeadlineExceeded);
+        assert!(!status.was_accepted());
+        let parent = Context::background();
+        parent.end();
+        let status = until(None, Some(parent)).unwrap_err();
+        assert_eq!(status.code(), Code::Cancelled);
+        assert!(!status.was_accepted());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_end_of_the_parent_ends_the_call() {
+        let parent = Context::background();
+        let mut expiry = until(None, Some(parent.clone())).unwrap();
+        let ender = async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            parent.end();
+        };
+        let (status, ()) = tokio::join!(expiry.run(std::future::pending::<Result<()>>()), ender);
+        assert_eq!(status.unwrap_err().code(), Code::Cancelled);
+    }
+}

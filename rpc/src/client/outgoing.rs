@@ -1,0 +1,153 @@
+//! The two bodies of a call as its client keeps them: requests being encoded, responses being watched.
+
+use std::{
+    mem,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context as TaskContext, Poll, Waker},
+};
+
+use bytes::Bytes;
+use futures_core::Stream;
+
+use super::options::ResponseMetadata;
+use crate::{
+    call::{Body, BodyStream, Codec, Expiry, Streaming, encode},
+    message::Message,
+    metadata::Metadata,
+    status::{Result, Status},
+};
+
+/// The requests of a stream, encoded one by one.
+///
+/// No transport can carry an error in a request stream. So the first one cancels the call, and is kept for the caller.
+pub(super) struct Requests<Q, E> {
+    pub(super) stream: Streaming<Q, E>,
+    pub(super) codec: Codec,
+    pub(super) limit_bytes: usize,
+    pub(super) path: &'static str,
+    pub(super) failure: Arc<Failure>,
+}
+
+impl<Q, E> Unpin for Requests<Q, E> {}
+
+impl<Q: Message, E: Into<Status> + Send + 'static> BodyStream for Requests<Q, E> {
+    fn poll_message(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Option<Result<Bytes>>> {
+        let this = self.get_mut();
+        let item = match Pin::new(&mut this.stream).poll_next(cx) {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(None) => return Poll::Ready(None),
+            Poll::Ready(Some(item)) => item,
+        };
+        let encoded = item
+            .map_err(Into::into)
+            .and_then(|item| encode(&item, this.codec, this.limit_bytes, this.path));
+        Poll::Ready(Some(encoded.map_err(|status| {
+            this.failure.set(status);
+            Status::cancelled(format!("{}: the request stream failed", this.path))
+        })))
+    }
+}
+
+/// Why the client itself gave the call up, if it did: the error of its request stream.
+#[derive(Debug, Default)]
+pub(super) struct Failure(Mutex<Cause>);
+
+#[derive(Debug, Default)]
+struct Cause {
+    status: Option<Status>,
+    waker: Option<Waker>,
+}
+
+impl Failure {
+    fn set(&self, status: Status) {
+        let waker = {
+            let mut cause = self.lock();
+            cause.status.get_or_insert(status);
+            cause.waker.take()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// The status, once; until there is one, whoever asked last is woken.
+    pub(super) fn poll(&self, cx: &mut TaskContext<'_>) -> Poll<Status> {
+        let mut cause = self.lock();
+        if let Some(status) = cause.status.take() {
+            return Poll::Ready(status);
+        }
+        if !cause
+            .waker
+            .as_ref()
+            .is_some_and(|waker| waker.will_wake(cx.waker()))
+        {
+            cause.waker = Some(cx.waker().clone());
+        }
+        Poll::Pending
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Cause> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The responses of a stream, with what may end them early on this side.
+pub(super) struct Responses {
+    pub(super) body: Body,
+    pub(super) expiry: Expiry,
+    pub(super) failure: Option<Arc<Failure>>,
+    pub(super) capture: Option<ResponseMetadata>,
+}
+
+impl BodyStream for Responses {
+    fn poll_message(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Option<Result<Bytes>>> {
+        let this = self.get_mut();
+        let polled = this.poll_body(cx);
+        if let Poll::Ready(Some(Err(status))) = &polled
+            && let Some(capture) = &this.capture
+        {
+            capture.set_trailers(status.metadata().clone());
+        }
+        polled
+    }
+
+    fn trailers(self: Pin<&mut Self>) -> Metadata {
+        let this = self.get_mut();
+        let trailers = this.body.take_trailers();
+        if let Some(capture) = &this.capture {
+            capture.set_trailers(trailers.clone());
+        }
+        trailers
+    }
+}
+
+impl Responses {
+    fn poll_body(&mut self, cx: &mut TaskContext<'_>) -> Poll<Option<Result<Bytes>>> {
+        // A stream that is always ready would never let a timer be seen.
+        if let Some(status) = self.expiry.check() {
+            return self.end(status);
+        }
+        let polled = self.body.poll_next(cx);
+        // Asked after the body: in memory, it is the body that polls the requests. It may have learnt of the failure too, and
+        // then says no more than that the call was cancelled.
+        if let Some(failure) = &self.failure
+            && !matches!(polled, Poll::Ready(Some(Ok(_))))
+            && let Poll::Ready(status) = failure.poll(cx)
+        {
+            return self.end(status);
+        }
+        if polled.is_pending()
+            && let Poll::Ready(status) = self.expiry.poll(cx)
+        {
+            return self.end(status);
+        }
+        polled
+    }
+
+    /// Dropping the body cancels the call.
+    fn end(&mut self, status: Status) -> Poll<Option<Result<Bytes>>> {
+        drop(mem::replace(&mut self.body, Body::empty()));
+        Poll::Ready(Some(Err(status)))
+    }
+}

@@ -1,0 +1,348 @@
+//! The four shapes of a call, and the one-way call, on the client: encode, dispatch, decode, each within the call's deadline.
+
+use std::{future::poll_fn, sync::Arc, task::Poll};
+
+use super::{
+    handle::Client,
+    options::{CallOptions, after},
+    outgoing::{Failure, Requests, Responses},
+};
+use crate::{
+    call::{Body, Codec, Expiry, Request, Response, Side, Streaming, decode, encode},
+    dispatch::Dispatch,
+    message::Message,
+    metadata::Metadata,
+    method::MethodDescriptor,
+    observe,
+    status::{Result, Status},
+};
+
+impl<C: Dispatch> Client<C> {
+    /// One request, one response.
+    ///
+    /// # Errors
+    /// The status of the call, as the trait's own error.
+    ///
+    /// # Cancel safety
+    /// Dropping the future cancels the call: the handler is dropped too.
+    pub async fn unary<Q, R, E>(
+        &self,
+        method: &'static MethodDescriptor,
+        request: Q,
+    ) -> Result<R, E>
+    where
+        Q: Message + Sync,
+        R: Message,
+        E: From<Status>,
+    {
+        let call = async {
+            let mut call = self.begin(method)?;
+            let (response, codec) = self.dispatch_one(&mut call, &request).await?;
+            self.read_one(&mut call, codec, response, None).await
+        };
+        call.await.map_err(E::from)
+    }
+
+    /// One request, many responses.
+    ///
+    /// # Errors
+    /// The status of the call, as the trait's own error; one that comes later ends the stream.
+    ///
+    /// # Cancel safety
+    /// Dropping the future or the stream cancels the call.
+    pub async fn server_streaming<Q, R, E, E2>(
+        &self,
+        method: &'static MethodDescriptor,
+        request: Q,
+    ) -> Result<Streaming<R, E2>, E>
+    where
+        Q: Message + Sync,
+        R: Message,
+        E: From<Status>,
+        E2: From<Status>,
+    {
+        let call = async {
+            let mut call = self.begin(method)?;
+            let (response, codec) = self.dispatch_one(&mut call, &request).await?;
+            Ok(self.read_stream(call, codec, response, None))
+        };
+        call.await.map_err(E::from)
+    }
+
+    /// Many requests, one response. An error in `requests` cancels the call, which then ends with it.
+    ///
+    /// # Errors
+    /// The status of the call, as the trait's own error.
+    ///
+    /// # Cancel safety
+    /// Dropping the future cancels the call.
+    pub async fn client_streaming<Q, R, E, E3>(
+        &self,
+        method: &'static MethodDescriptor,
+        requests: Streaming<Q, E3>,
+    ) -> Result<R, E>
+    where
+        Q: Message,
+        R: Message,
+        E: From<Status>,
+        E3: Into<Status> + Send + 'static,
+    {
+        let call = async {
+            let mut call = self.begin(method)?;
+            let (response, codec, failure) = self.dispatch_stream(&mut call, requests).await?;
+            self.read_one(&mut call, codec, response, Some(&failure))
+                .await
+        };
+        call.await.map_err(E::from)
+    }
+
+    /// Many requests and many responses, independently. An error in `requests` cancels the call, which then ends with it.
+    ///
+    /// # Errors
+    /// The status of the call, as the trait's own error; one that comes later ends the stream.
+    ///
+    /// # Cancel safety
+    /// Dropping the future or the stream cancels the call.
+    pub async fn bidirectional<Q, R, E, E2, E3>(
+        &self,
+        method: &'static MethodDescriptor,
+        requests: Streaming<Q, E3>,
+    ) -> Result<Streaming<R, E2>, E>
+    where
+        Q: Message,
+        R: Message,
+        E: From<Status>,
+        E2: From<Status>,
+        E3: Into<Status> + Send + 'static,
+    {
+        let call = async {
+            let mut call = self.begin(method)?;
+            let (response, codec, failure) = self.dispatch_stream(&mut call, requests).await?;
+            Ok(self.read_stream(call, codec, response, Some(failure)))
+        };
+        call.await.map_err(E::from)
+    }
+
+    /// One request, nothing answered: done when the transport has queued it. A call that could not be is counted and logged.
+    pub async fn oneway<Q: Message + Sync>(&self, method: &'static MethodDescriptor, request: Q) {
+        let call = async {
+            let mut call = self.begin(method)?;
+            self.dispatch_one(&mut call, &request).await
+        };
+        if let Err(status) = call.await {
+            observe::oneway_dropped(method.path, &status);
+        }
+    }
+
+    fn begin(&self, method: &'static MethodDescriptor) -> Result<Outgoing<'_>> {
+        let options = self.options.as_deref();
+        let (deadline, parent) = match options {
+            Some(options) => {
+                options.check()?;
+                (options.deadline_of(method), options.parent().cloned())
+            }
+            None => (after(method.deadline), None),
+        };
+        Ok(Outgoing {
+            method,
+            options,
+            limit_bytes: options.map_or_else(
+                || method.message_limit_bytes(),
+                |options| options.limit_of(method),
+            ),
+            deadline,
+            expiry: Expiry::new(method.path, Side::Client, deadline, parent)?,
+        })
+    }
+
+    async fn dispatch_one<Q: Message>(
+        &self,
+        call: &mut Outgoing<'_>,
+        request: &Q,
+    ) -> Result<(Response, Codec)> {
+        let service = call.method.service();
+        let codec = self.channel.codec(service);
+        match self.dispatch_once(call, codec, request).await {
+            // The connection that the codec was chosen for is gone, and nobody has seen the call.
+            Err(status) if status.is_wrong_codec() => {
+                let codec = self.channel.codec(service);
+                let response = self.dispatch_once(call, codec, request).await?;
+                Ok((response, codec))
+            }
+            result => Ok((result?, codec)),
+        }
+    }
+
+    async fn dispatch_once<Q: Message>(
+        &self,
+        call: &mut Outgoing<'_>,
+        codec: Codec,
+        request: &Q,
+    ) -> Result<Response> {
+        let message = encode(request, codec, call.limit_bytes, call.method.path)
+            .map_err(Status::with_not_accepted)?;
+        let request = call.request(codec, Body::one(message));
+        let result = call.expiry.run(self.channel.dispatch(request)).await;
+        call.captured(result)
+    }
+
+    async fn dispatch_stream<Q, E3>(
+        &self,
+        call: &mut Outgoing<'_>,
+        requests: Streaming<Q, E3>,
+    ) -> Result<(Response, Codec, Arc<Failure>)>
+    where
+        Q: Message,
+        E3: Into<Status> + Send + 'static,
+    {
+        let codec = self.channel.codec(call.method.service());
+        let failure = Arc::new(Failure::default());
+        let body = Body::stream(Requests {
+            stream: requests,
+            codec,
+            limit_bytes: call.limit_bytes,
+            path: call.method.path,
+            failure: Arc::clone(&failure),
+        });
+        let request = call.request(codec, body);
+        let dispatched = unless_failed(&failure, self.channel.dispatch(request));
+        let result = call.expiry.run(dispatched).await;
+        Ok((call.captured(result)?, codec, failure))
+    }
+
+    async fn read_one<R: Message>(
+        &self,
+        call: &mut Outgoing<'_>,
+        codec: Codec,
+        response: Response,
+        failure: Option<&Failure>,
+    ) -> Result<R> {
+        let path = call.method.path;
+        let mut body = response.body;
+        let message = if body.is_stream() {
+            let read = async {
+                let message = body
+                    .next()
+                    .await
+                    .unwrap_or_else(|| Err(wrong_number(path, "none")))?;
+                match body.next().await {
+                    None => Ok(message),
+                    Some(Ok(_)) => Err(wrong_number(path, "more than one")),
+                    Some(Err(status)) => Err(status),
+                }
+            };
+            let read = async {
+                match failure {
+                    Some(failure) => unless_failed(failure, read).await,
+                    None => read.await,
+                }
+            };
+            let result = call.expiry.run(read).await;
+            call.captured_error(result)?
+        } else {
+            match body.next().await {
+                Some(message) => message?,
+                None => return Err(wrong_number(path, "none")),
+            }
+        };
+        if let Some(capture) = call.options.and_then(CallOptions::captured) {
+            capture.set_trailers(body.take_trailers());
+        }
+        decode(message, codec, call.limit_bytes, path)
+    }
+
+    fn read_stream<R: Message, E2: From<Status>>(
+        &self,
+        call: Outgoing<'_>,
+        codec: Codec,
+        response: Response,
+        failure: Option<Arc<Failure>>,
+    ) -> Streaming<R, E2> {
+        let Outgoing {
+            method,
+            options,
+            limit_bytes,
+            expiry,
+            ..
+        } = call;
+        let capture = options.and_then(CallOptions::captured).cloned();
+        let body = response.body;
+        let body = if expiry.is_never() && failure.is_none() && capture.is_none() {
+            body
+        } else {
+            Body::stream(Responses {
+                body,
+                expiry,
+                failure,
+                capture,
+            })
+        };
+        Streaming::from_body(body, codec, limit_bytes, method.path)
+    }
+}
+
+/// One call as its options make it.
+struct Outgoing<'a> {
+    method: &'static MethodDescriptor,
+    options: Option<&'a CallOptions>,
+    limit_bytes: usize,
+    deadline: Option<tokio::time::Instant>,
+    expiry: Expiry,
+}
+
+impl Outgoing<'_> {
+    fn request(&self, codec: Codec, body: Body) -> Request {
+        let mut request = Request::new(self.method, codec, body);
+        request.deadline = self.deadline;
+        if let Some(options) = self.options {
+            request.metadata = options.request_metadata();
+            request.priority = options.priority_of(self.method);
+        }
+        request
+    }
+
+    fn captured(&self, result: Result<Response>) -> Result<Response> {
+        let Some(capture) = self.options.and_then(CallOptions::captured) else {
+            return result;
+        };
+        match result {
+            Ok(mut response) => {
+                capture.set_headers(std::mem::take(&mut response.metadata));
+                Ok(response)
+            }
+            Err(status) => {
+                capture.set_headers(Metadata::new());
+                self.captured_error(Err(status))
+            }
+        }
+    }
+
+    fn captured_error<T>(&self, result: Result<T>) -> Result<T> {
+        if let Err(status) = &result
+            && let Some(capture) = self.options.and_then(CallOptions::captured)
+        {
+            capture.set_trailers(status.metadata().clone());
+        }
+        result
+    }
+}
+
+/// Runs `future`, unless the request stream fails: then that is the result, whatever the other side makes of it.
+async fn unless_failed<T>(failure: &Failure, future: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::pin!(future);
+    poll_fn(|cx| {
+        let polled = future.as_mut().poll(cx);
+        match failure.poll(cx) {
+            Poll::Ready(status) => Poll::Ready(Err(status)),
+            Poll::Pending => polled,
+        }
+    })
+    .await
+}
+
+/// The code that the gRPC document gives for the wrong number of messages.
+fn wrong_number(path: &str, got: &str) -> Status {
+    Status::unimplemented(format!(
+        "{path} answers with exactly one message, and {got} came"
+    ))
+}

@@ -1,0 +1,280 @@
+//! [`Router`]: several services as one [`Dispatch`]. It finds the service and the method; what they do is not known here.
+
+use std::{fmt, sync::Arc};
+
+use super::service::{Server, Service};
+use crate::{
+    call::{Codec, Method, Request, Response},
+    dispatch::{Channel, Dispatch, Layer},
+    method::{MethodDescriptor, ServiceDescriptor},
+    status::{Result, Status},
+};
+
+/// Several services as one [`Dispatch`]: what a transport serves, and what a client calls in memory.
+///
+/// A clone is cheap and another handle of the same services. What [`layer`](Self::layer) adds sees every call of every shape,
+/// those for unknown methods included.
+#[derive(Clone, Default)]
+pub struct Router {
+    services: Services,
+    layers: Vec<Arc<dyn ErasedLayer>>,
+    /// The layers around the services; `None` while there are no layers.
+    layered: Option<Channel>,
+}
+
+impl Router {
+    /// No services yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a service.
+    ///
+    /// # Panics
+    /// If a service of that name is there already: which one of the two were to answer?
+    #[must_use]
+    #[track_caller]
+    #[allow(
+        clippy::should_implement_trait,
+        reason = "a router is no number: the word is the right one"
+    )]
+    pub fn add<S: Service<T>, T: Send + Sync + 'static>(self, server: Server<S, T>) -> Self {
+        self.add_dispatch(S::descriptor(), server)
+    }
+
+    /// Adds whatever answers the calls of a service, such as a channel to another server.
+    ///
+    /// # Panics
+    /// If a service of that name is there already.
+    #[must_use]
+    #[track_caller]
+    pub fn add_dispatch(
+        mut self,
+        descriptor: &'static ServiceDescriptor,
+        dispatch: impl Dispatch,
+    ) -> Self {
+        let Err(place) = self.services.find(descriptor.name) else {
+            panic!(
+                "the router has a service named {:?} already",
+                descriptor.name
+            );
+        };
+        let mut entries = self.services.0.to_vec();
+        entries.insert(
+            place,
+            Entry {
+                descriptor,
+                dispatch: Channel::new(dispatch),
+            },
+        );
+        self.services = Services(entries.into());
+        self.rebuild()
+    }
+
+    /// Lets every call pass through `layer`, outside of the layers that are there: the one added last sees a call first.
+    ///
+    /// Methods are resolved before: a layer sees [`Method::Known`] for every method that exists, and
+    /// [`Method::Path`] for those that do not, which will be answered with `UNIMPLEMENTED` if it lets them pass.
+    #[must_use]
+    pub fn layer(mut self, layer: impl Layer) -> Self {
+        self.layers.push(Arc::new(layer));
+        self.rebuild()
+    }
+
+    /// The services, ordered by name: what a server tells a client at the start of a connection.
+    pub fn services(&self) -> impl ExactSizeIterator<Item = &'static ServiceDescriptor> + '_ {
+        self.services.0.iter().map(|entry| entry.descriptor)
+    }
+
+    fn rebuild(mut self) -> Self {
+        self.layered = None;
+        for layer in &self.layers {
+            let inner = self
+                .layered
+                .take()
+                .unwrap_or_else(|| Channel::new(self.services.clone()));
+            self.layered = Some(layer.layer_erased(inner));
+        }
+        self
+    }
+}
+
+impl Dispatch for Router {
+    async fn dispatch(&self, mut request: Request) -> Result<Response> {
+        let resolved = self.services.resolve(&request);
+        match (&self.layered, resolved) {
+            (None, Ok((entry, method))) => {
+                request.method = Method::Known(method);
+                entry.dispatch.dispatch(request).await
+            }
+            (None, Err(status)) => Err(status),
+            (Some(layered), resolved) => {
+                request.method = match resolved {
+                    Ok((_, method)) => Method::Known(method),
+                    // Not `Known`, even if a client in this process sent its own descriptor: it is not known here.
+                    Err(status) if status.is_wrong_codec() => return Err(status),
+                    Err(_) => unknown(request.method),
+                };
+                layered.dispatch(request).await
+            }
+        }
+    }
+
+    fn codec(&self, service: &'static ServiceDescriptor) -> Codec {
+        self.services.codec(service)
+    }
+}
+
+impl fmt::Debug for Router {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Router")
+            .field(
+                "services",
+                &self
+                    .services()
+                    .map(|service| service.name)
+                    .collect::<Vec<_>>(),
+            )
+            .field("layers", &self.layers.len())
+            .finish()
+    }
+}
+
+/// The services alone, ordered by name.
+#[derive(Clone, Default)]
+struct Services(Arc<[Entry]>);
+
+#[derive(Clone)]
+struct Entry {
+    descriptor: &'static ServiceDescriptor,
+    dispatch: Channel,
+}
+
+impl Services {
+    fn find(&self, name: &str) -> Result<usize, usize> {
+        self.0
+            .binary_search_by(|entry| entry.descriptor.name.cmp(name))
+    }
+
+    fn resolve(&self, request: &Request) -> Result<(&Entry, &'static MethodDescriptor)> {
+        let path = request.method.path();
+        let name = match &request.method {
+            Method::Known(method) => method.service().name,
+            Method::Path(_) => path
+                .strip_prefix('/')
+                .and_then(|rest| rest.split_once('/'))
+                .map(|(service, _)| service)
+                .ok_or_else(|| not_a_path(path))?,
+        };
+        let place = self.find(name).map_err(|_| no_such_service(name))?;
+        let entry = &self.0[place];
+        let method = resolve(entry.descriptor, &request.method, request.codec)?;
+        Ok((entry, method))
+    }
+}
+
+impl Dispatch for Services {
+    async fn dispatch(&self, mut request: Request) -> Result<Response> {
+        let (entry, method) = self.resolve(&request)?;
+        request.method = Method::Known(method);
+        entry.dispatch.dispatch(request).await
+    }
+
+    fn codec(&self, service: &'static ServiceDescriptor) -> Codec {
+        match self.find(service.name) {
+            Ok(place) => self.0[place].dispatch.codec(service),
+            Err(_) => Codec::Protobuf,
+        }
+    }
+}
+
+/// A [`Layer`] without its types.
+trait ErasedLayer: Send + Sync {
+    fn layer_erased(&self, inner: Channel) -> Channel;
+}
+
+impl<L: Layer> ErasedLayer for L {
+    fn layer_erased(&self, inner: Channel) -> Channel {
+        Channel::new(self.layer(inner))
+    }
+}
+
+/// The method of `service` that a request is for.
+///
+/// # Errors
+/// `UNIMPLEMENTED`; or, if a caller in this process has another version of the service and encoded the call as if it had ours,
+/// that the codec is wrong.
+pub(super) fn resolve(
+    service: &'static ServiceDescriptor,
+    method: &Method,
+    codec: Codec,
+) -> Result<&'static MethodDescriptor> {
+    if let Method::Known(known) = method {
+        let theirs = known.service();
+        if std::ptr::eq(theirs, service) {
+            return Ok(known);
+        }
+        if codec == Codec::Postcard && !same_schema(theirs, service) {
+            return Err(Status::wrong_codec(known.path));
+        }
+    }
+    let path = method.path();
+    service
+        .methods
+        .iter()
+        .find(|method| method.path == path)
+        .ok_or_else(|| {
+            let name = path.rsplit('/').next().unwrap_or(path);
+            no_such_method(service.name, name)
+        })
+}
+
+/// Whether postcard is safe between the two.
+pub(super) fn same_schema(a: &'static ServiceDescriptor, b: &'static ServiceDescriptor) -> bool {
+    std::ptr::eq(a, b) || (a.name == b.name && a.fingerprint() == b.fingerprint())
+}
+
+pub(super) fn no_such_method(service: &str, method: &str) -> Status {
+    Status::unimplemented(format!(
+        "{} has no method {:?}; is the server older than the client?",
+        shortened(service),
+        shortened(method)
+    ))
+    .with_not_accepted()
+}
+
+fn no_such_service(service: &str) -> Status {
+    Status::unimplemented(format!(
+        "no service {:?} is served here",
+        shortened(service)
+    ))
+    .with_not_accepted()
+}
+
+fn not_a_path(path: &str) -> Status {
+    Status::unimplemented(format!(
+        "{:?} is not a path such as \"/package.Service/Method\"",
+        shortened(path)
+    ))
+    .with_not_accepted()
+}
+
+/// What a peer sent, no longer than a person reads.
+fn shortened(name: &str) -> &str {
+    let mut end = name.len().min(MAX_ECHO_BYTES);
+    while !name.is_char_boundary(end) {
+        end -= 1;
+    }
+    &name[..end]
+}
+
+fn unknown(method: Method) -> Method {
+    match method {
+        Method::Known(method) => Method::Path(bytes::Bytes::from_static(method.path.as_bytes())),
+        path @ Method::Path(_) => path,
+    }
+}
+
+/// How much of a name that a peer made up is said back to it.
+const MAX_ECHO_BYTES: usize = 128;

@@ -1,0 +1,97 @@
+//! [`Server`]: an implementation of a service's trait as a [`Dispatch`]. How a message is decoded or answered lives in `shape`.
+
+use std::{fmt, marker::PhantomData, sync::Arc};
+
+use super::{
+    guard,
+    router::{resolve, same_schema},
+    shape::Call,
+};
+use crate::{
+    call::{Codec, Method, Request, Response},
+    dispatch::Dispatch,
+    method::ServiceDescriptor,
+    status::Result,
+};
+
+/// What `#[iroh_service]` implements for the marker of a service, for every implementation `T` of its trait.
+pub trait Service<T>: Send + Sync + 'static {
+    /// The service.
+    fn descriptor() -> &'static ServiceDescriptor;
+
+    /// Carries one call out on `target`: one match arm a method.
+    ///
+    /// # Errors
+    /// The status that the call ends with.
+    fn serve(target: Arc<T>, call: Call) -> impl Future<Output = Result<Response>> + Send;
+}
+
+/// An implementation of the trait of service `S`, as a [`Dispatch`]: `GreeterServer<T>` is an alias of it.
+///
+/// Handlers run isolated: a panic ends its call with `UNKNOWN` and nothing else. A handler that reaches its deadline is dropped.
+pub struct Server<S, T> {
+    target: Arc<T>,
+    service: PhantomData<fn() -> S>,
+}
+
+impl<S: Service<T>, T: Send + Sync + 'static> Server<S, T> {
+    /// Serves `target`, or what an `Arc` of it shares.
+    pub fn new(target: impl Into<Arc<T>>) -> Self {
+        Self {
+            target: target.into(),
+            service: PhantomData,
+        }
+    }
+
+    /// The service that is served.
+    #[must_use]
+    pub fn descriptor() -> &'static ServiceDescriptor {
+        S::descriptor()
+    }
+
+    /// The implementation.
+    #[must_use]
+    pub const fn target(&self) -> &Arc<T> {
+        &self.target
+    }
+}
+
+impl<S: Service<T>, T: Send + Sync + 'static> Dispatch for Server<S, T> {
+    fn dispatch(&self, mut request: Request) -> impl Future<Output = Result<Response>> + Send {
+        let target = Arc::clone(&self.target);
+        async move {
+            let method = resolve(S::descriptor(), &request.method, request.codec)?;
+            request.method = Method::Known(method);
+            let deadline = request.deadline;
+            guard::run(
+                method,
+                deadline,
+                S::serve(target, Call::new(request, method)),
+            )
+            .await
+        }
+    }
+
+    fn codec(&self, service: &'static ServiceDescriptor) -> Codec {
+        if same_schema(service, S::descriptor()) {
+            Codec::Postcard
+        } else {
+            Codec::Protobuf
+        }
+    }
+}
+
+impl<S, T> Clone for Server<S, T> {
+    fn clone(&self) -> Self {
+        Self {
+            target: Arc::clone(&self.target),
+            service: PhantomData,
+        }
+    }
+}
+
+impl<S, T> fmt::Debug for Server<S, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").finish_non_exhaustive()
+    }
+}

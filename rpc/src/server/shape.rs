@@ -1,0 +1,330 @@
+//! [`Call`]: the four shapes of a call, and the one-way call, on the server: decode, run the handler, encode.
+//! Which method a call is for is the generated code's business, deadlines of the response future and panics are `guard`'s.
+
+use std::{
+    pin::Pin,
+    task::{Context as TaskContext, Poll},
+};
+
+use bytes::Bytes;
+use futures_core::Stream;
+use tokio::time::Instant;
+
+use super::guard::catch;
+use crate::{
+    call::{
+        Body, BodyStream, Codec, Context, Expiry, Request, Response, Side, Streaming, decode,
+        encode,
+    },
+    message::Message,
+    metadata::Metadata,
+    method::MethodDescriptor,
+    status::{Result, Status},
+};
+
+/// One incoming call, already resolved to a method of the service.
+#[derive(Debug)]
+pub struct Call {
+    request: Request,
+    method: &'static MethodDescriptor,
+    context: Ended,
+}
+
+impl Call {
+    pub(super) const fn new(request: Request, method: &'static MethodDescriptor) -> Self {
+        Self {
+            request,
+            method,
+            context: Ended(None),
+        }
+    }
+
+    /// The place of the method in the service's descriptor.
+    #[must_use]
+    pub const fn index(&self) -> usize {
+        self.method.index
+    }
+
+    /// The context for the handler; only asked for where the method takes one.
+    pub fn context(&mut self) -> Context {
+        let request = &mut self.request;
+        self.context
+            .0
+            .get_or_insert_with(|| Context::of(request))
+            .clone()
+    }
+
+    /// One request, one response.
+    ///
+    /// # Errors
+    /// The handler's, or why the request could not be read or the response not be sent.
+    pub async fn unary<Q, R, E, F, Fut>(mut self, handler: F) -> Result<Response>
+    where
+        Q: Message,
+        R: Message,
+        E: Into<Status> + Send,
+        F: FnOnce(Q) -> Fut + Send,
+        Fut: Future<Output = Result<R, E>> + Send,
+    {
+        let request = self.read_one().await?;
+        let response = handler(request).await;
+        self.answer(response)
+    }
+
+    /// One request, many responses.
+    ///
+    /// # Errors
+    /// The handler's, or why the request could not be read.
+    pub async fn server_streaming<Q, R, E, E2, F, Fut>(mut self, handler: F) -> Result<Response>
+    where
+        Q: Message,
+        R: Message,
+        E: Into<Status> + Send,
+        E2: Into<Status> + Send + 'static,
+        F: FnOnce(Q) -> Fut + Send,
+        Fut: Future<Output = Result<Streaming<R, E2>, E>> + Send,
+    {
+        let request = self.read_one().await?;
+        let responses = handler(request).await;
+        self.answer_stream(responses)
+    }
+
+    /// Many requests, one response.
+    ///
+    /// # Errors
+    /// The handler's, or why the response could not be sent. What is wrong with a request is an item of the handler's stream.
+    pub async fn client_streaming<Q, R, E, E3, F, Fut>(mut self, handler: F) -> Result<Response>
+    where
+        Q: Message,
+        R: Message,
+        E: Into<Status> + Send,
+        E3: From<Status>,
+        F: FnOnce(Streaming<Q, E3>) -> Fut + Send,
+        Fut: Future<Output = Result<R, E>> + Send,
+    {
+        let requests = self.read_stream();
+        let response = handler(requests).await;
+        self.answer(response)
+    }
+
+    /// Many requests and many responses, independently.
+    ///
+    /// # Errors
+    /// The handler's. What is wrong with a request is an item of the handler's stream.
+    pub async fn bidirectional<Q, R, E, E2, E3, F, Fut>(mut self, handler: F) -> Result<Response>
+    where
+        Q: Message,
+        R: Message,
+        E: Into<Status> + Send,
+        E2: Into<Status> + Send + 'static,
+        E3: From<Status>,
+        F: FnOnce(Streaming<Q, E3>) -> Fut + Send,
+        Fut: Future<Output = Result<Streaming<R, E2>, E>> + Send,
+    {
+        let requests = self.read_stream();
+        let responses = handler(requests).await;
+        self.answer_stream(responses)
+    }
+
+    /// One request, nothing answered but, where the transport waits for an answer, that the handler is done.
+    ///
+    /// # Errors
+    /// Why the request could not be read.
+    pub async fn oneway<Q, F, Fut>(mut self, handler: F) -> Result<Response>
+    where
+        Q: Message,
+        F: FnOnce(Q) -> Fut + Send,
+        Fut: Future<Output = ()> + Send,
+    {
+        let request = self.read_one().await?;
+        handler(request).await;
+        // `google.protobuf.Empty`, which has no bytes; of use over gRPC alone.
+        Ok(self.finish(Body::one(Bytes::new())))
+    }
+
+    /// What is answered for a method that the generated code does not know.
+    ///
+    /// # Errors
+    /// Always `UNIMPLEMENTED`.
+    pub fn unimplemented(self) -> Result<Response> {
+        Err(super::router::no_such_method(
+            self.method.service().name,
+            self.method.name(),
+        ))
+    }
+
+    /// Reads a request that must be exactly one message.
+    async fn read_one<Q: Message>(&mut self) -> Result<Q> {
+        let path = self.method.path;
+        let body = &mut self.request.body;
+        let is_stream = body.is_stream();
+        let message = match body.next().await {
+            Some(message) => message?,
+            None => return Err(wrong_number(path, "no message")),
+        };
+        if is_stream && let Some(extra) = body.next().await {
+            extra?;
+            return Err(wrong_number(path, "more than one message"));
+        }
+        decode(
+            message,
+            self.request.codec,
+            self.method.message_limit_bytes(),
+            path,
+        )
+    }
+
+    fn read_stream<Q: Message, E: From<Status>>(&mut self) -> Streaming<Q, E> {
+        Streaming::from_body(
+            std::mem::replace(&mut self.request.body, Body::empty()),
+            self.request.codec,
+            self.method.message_limit_bytes(),
+            self.method.path,
+        )
+    }
+
+    fn answer<R: Message, E: Into<Status>>(self, response: Result<R, E>) -> Result<Response> {
+        let encoded = response.map_err(Into::into).and_then(|response| {
+            encode(
+                &response,
+                self.request.codec,
+                self.method.message_limit_bytes(),
+                self.method.path,
+            )
+        });
+        match encoded {
+            Ok(message) => Ok(self.finish(Body::one(message))),
+            Err(status) => Err(self.context.fail(status)),
+        }
+    }
+
+    fn answer_stream<R, E, E2>(mut self, responses: Result<Streaming<R, E2>, E>) -> Result<Response>
+    where
+        R: Message,
+        E: Into<Status>,
+        E2: Into<Status> + Send + 'static,
+    {
+        match responses {
+            Ok(stream) => {
+                let metadata = self.context.headers();
+                let body = Body::stream(Responses {
+                    stream,
+                    codec: self.request.codec,
+                    method: self.method,
+                    expiry: expiry(self.method, self.request.deadline),
+                    context: std::mem::take(&mut self.context),
+                });
+                Ok(Response { metadata, body })
+            }
+            Err(error) => Err(self.context.fail(error.into())),
+        }
+    }
+
+    fn finish(self, body: Body) -> Response {
+        Response {
+            metadata: self.context.headers(),
+            body: body.with_trailers(self.context.trailers()),
+        }
+    }
+}
+
+/// The messages of a response stream: encoded one by one, until the stream ends, fails, panics, or reaches the deadline.
+struct Responses<R, E> {
+    stream: Streaming<R, E>,
+    codec: Codec,
+    method: &'static MethodDescriptor,
+    /// `Err` if the deadline passed while the handler returned.
+    expiry: Result<Expiry, Option<Status>>,
+    context: Ended,
+}
+
+impl<R, E> Unpin for Responses<R, E> {}
+
+impl<R: Message, E: Into<Status> + Send + 'static> BodyStream for Responses<R, E> {
+    fn poll_message(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Option<Result<Bytes>>> {
+        let this = self.get_mut();
+        let polled = this.poll_item(cx);
+        if let Poll::Ready(Some(Err(status))) = polled {
+            return Poll::Ready(Some(Err(this.context.fail(status))));
+        }
+        polled
+    }
+
+    fn trailers(self: Pin<&mut Self>) -> Metadata {
+        self.context.trailers()
+    }
+}
+
+impl<R: Message, E: Into<Status> + Send + 'static> Responses<R, E> {
+    fn poll_item(&mut self, cx: &mut TaskContext<'_>) -> Poll<Option<Result<Bytes>>> {
+        let expiry = match &mut self.expiry {
+            Ok(expiry) => expiry,
+            Err(status) => return Poll::Ready(status.take().map(Err)),
+        };
+        // A stream that is always ready would never let a timer be seen.
+        if let Some(status) = expiry.check() {
+            return Poll::Ready(Some(Err(status)));
+        }
+        let path = self.method.path;
+        let stream = &mut self.stream;
+        match catch(path, || Pin::new(stream).poll_next(cx)) {
+            Ok(Poll::Pending) => expiry.poll(cx).map(|status| Some(Err(status))),
+            Ok(Poll::Ready(None)) => Poll::Ready(None),
+            Ok(Poll::Ready(Some(Err(error)))) => Poll::Ready(Some(Err(error.into()))),
+            Ok(Poll::Ready(Some(Ok(item)))) => {
+                let limit_bytes = self.method.message_limit_bytes();
+                Poll::Ready(Some(encode(&item, self.codec, limit_bytes, path)))
+            }
+            Err(panicked) => Poll::Ready(Some(Err(panicked))),
+        }
+    }
+}
+
+/// The handler's context, if it asked for one; it ends with the call, however that ends.
+#[derive(Debug, Default)]
+struct Ended(Option<Context>);
+
+impl Ended {
+    fn headers(&self) -> Metadata {
+        self.0
+            .as_ref()
+            .map_or_else(Metadata::new, Context::take_headers)
+    }
+
+    fn trailers(&self) -> Metadata {
+        self.0
+            .as_ref()
+            .map_or_else(Metadata::new, Context::take_trailers)
+    }
+
+    /// Adds what the handler wanted to send to the status: a call that fails has one block of metadata, its last.
+    fn fail(&self, mut status: Status) -> Status {
+        if self.0.is_some() {
+            status.metadata_mut().extend(self.headers());
+            status.metadata_mut().extend(self.trailers());
+        }
+        status
+    }
+}
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        if let Some(context) = &self.0 {
+            context.end();
+        }
+    }
+}
+
+fn expiry(
+    method: &'static MethodDescriptor,
+    deadline: Option<Instant>,
+) -> Result<Expiry, Option<Status>> {
+    Expiry::new(method.path, Side::Server, deadline, None).map_err(Some)
+}
+
+/// The code that the gRPC document gives for the wrong number of messages.
+fn wrong_number(path: &str, got: &str) -> Status {
+    Status::unimplemented(format!(
+        "{path} takes exactly one request message, and got {got}"
+    ))
+}

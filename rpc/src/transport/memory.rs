@@ -1,0 +1,201 @@
+//! [`Memory`]: a client and a server in one process, with nothing between them but encoded messages.
+
+use std::{
+    fmt, mem,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, Waker},
+};
+
+use bytes::Bytes;
+use tokio::sync::Semaphore;
+
+use crate::{
+    call::{Body, BodyStream, Codec, Peer, Request, Response},
+    dispatch::Dispatch,
+    metadata::Metadata,
+    method::ServiceDescriptor,
+    status::{Result, Status},
+};
+
+/// The transport of one process: calls `inner`, typically a [`Router`](crate::Router), without a network.
+///
+/// Messages are encoded and decoded as on every other transport. Handlers run inside the caller's own task: there is no queue
+/// and no task between the two, so a call that is dropped drops its handler at once, and a response stream that nobody reads does
+/// not run. One-way calls alone get a task of their own, since their caller does not wait.
+pub struct Memory<D> {
+    inner: Arc<D>,
+    codec: Codec,
+    oneway: Arc<Semaphore>,
+}
+
+impl<D: Dispatch> Memory<D> {
+    /// Calls `inner`, in postcard where both sides have the same schema.
+    pub fn new(inner: D) -> Self {
+        Self {
+            inner: Arc::new(inner),
+            codec: Codec::Postcard,
+            oneway: Arc::new(Semaphore::new(MAX_ONEWAY_IN_FLIGHT)),
+        }
+    }
+
+    /// Encodes in `codec`; postcard still gives way to protobuf where the schemas differ.
+    #[must_use]
+    pub fn with_codec(mut self, codec: Codec) -> Self {
+        self.codec = codec;
+        self
+    }
+
+    fn spawn_oneway(&self, request: Request) -> Result<Response> {
+        let permit = Arc::clone(&self.oneway).try_acquire_owned().map_err(|_| {
+            Status::resource_exhausted(format!(
+                "{}: {MAX_ONEWAY_IN_FLIGHT} one-way calls are running already",
+                request.method.path()
+            ))
+            .with_not_accepted()
+        })?;
+        let inner = Arc::clone(&self.inner);
+        tokio::spawn(async move {
+            let path = request.method.clone();
+            if let Err(status) = inner.dispatch(request).await {
+                tracing::debug!(path = path.path(), %status, "a one-way call failed");
+            }
+            drop(permit);
+        });
+        Ok(Response::new(Body::one(Bytes::new())))
+    }
+}
+
+impl<D: Dispatch> Dispatch for Memory<D> {
+    async fn dispatch(&self, mut request: Request) -> Result<Response> {
+        request.peer = Peer::Memory;
+        if request.is_oneway() {
+            return self.spawn_oneway(request);
+        }
+        if !request.body.is_stream() {
+            return self.inner.dispatch(request).await;
+        }
+        // A handler may have given the request stream to another task: it must end with the call there too.
+        let (requests, end) = cancellable(mem::replace(&mut request.body, Body::empty()));
+        request.body = requests;
+        let mut response = self.inner.dispatch(request).await?;
+        if response.body.is_stream() {
+            response.body = Body::stream(Responses {
+                body: response.body,
+                _end: end,
+            });
+        }
+        Ok(response)
+    }
+
+    fn codec(&self, service: &'static ServiceDescriptor) -> Codec {
+        match self.codec {
+            Codec::Postcard => self.inner.codec(service),
+            Codec::Protobuf => Codec::Protobuf,
+        }
+    }
+}
+
+impl<D> Clone for Memory<D> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: Arc::clone(&self.inner),
+            codec: self.codec,
+            oneway: Arc::clone(&self.oneway),
+        }
+    }
+}
+
+impl<D> fmt::Debug for Memory<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Memory")
+            .field("codec", &self.codec)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A request body that ends with `CANCELLED` when the other half is dropped, whoever reads it.
+fn cancellable(body: Body) -> (Body, EndRequests) {
+    let shared = Arc::new(Mutex::new(Shared {
+        body: Some(body),
+        ended: false,
+        reader: None,
+    }));
+    (
+        Body::stream(Requests(Arc::clone(&shared))),
+        EndRequests(shared),
+    )
+}
+
+struct Shared {
+    /// `None` while it is polled, and once the call has ended.
+    body: Option<Body>,
+    ended: bool,
+    reader: Option<Waker>,
+}
+
+struct Requests(Arc<Mutex<Shared>>);
+
+impl BodyStream for Requests {
+    fn poll_message(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
+        // Taken out: the body is the caller's stream, and polling it may end this very call.
+        let Some(mut body) = lock(&self.0).body.take() else {
+            return Poll::Ready(Some(Err(call_ended())));
+        };
+        let polled = body.poll_next(cx);
+        let mut shared = lock(&self.0);
+        if shared.ended {
+            drop(shared);
+            return Poll::Ready(Some(Err(call_ended())));
+        }
+        shared.body = Some(body);
+        if polled.is_pending() {
+            shared.reader = Some(cx.waker().clone());
+        }
+        polled
+    }
+}
+
+/// Ends the requests when the call has ended, well or badly.
+struct EndRequests(Arc<Mutex<Shared>>);
+
+impl Drop for EndRequests {
+    fn drop(&mut self) {
+        let (body, reader) = {
+            let mut shared = lock(&self.0);
+            shared.ended = true;
+            (shared.body.take(), shared.reader.take())
+        };
+        // Outside the lock: the body is the caller's stream, and may do anything when it is dropped.
+        drop(body);
+        if let Some(reader) = reader {
+            reader.wake();
+        }
+    }
+}
+
+fn call_ended() -> Status {
+    Status::cancelled("the call has ended")
+}
+
+struct Responses {
+    body: Body,
+    _end: EndRequests,
+}
+
+impl BodyStream for Responses {
+    fn poll_message(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
+        self.body.poll_next(cx)
+    }
+
+    fn trailers(mut self: Pin<&mut Self>) -> Metadata {
+        self.body.take_trailers()
+    }
+}
+
+fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// One-way calls that may run at once; the next one is dropped and counted.
+const MAX_ONEWAY_IN_FLIGHT: usize = 1024;
