@@ -8,6 +8,7 @@ pub mod codegen;
 pub mod call;
 pub mod client;
 pub mod code;
+pub mod codec;
 pub mod dispatch;
 pub mod message;
 pub mod metadata;

@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use bytes::{Bytes, BytesMut};
 
-use super::Codec;
+use crate::codec::Codec;
 use crate::{
     message::Message,
     status::{Result, Status},

@@ -9,11 +9,12 @@ mod request;
 mod response;
 mod streaming;
 
+pub use crate::codec::Codec;
 pub use body::{Body, BodyStream};
 pub use context::Context;
 pub(crate) use encode::{decode, encode};
 pub(crate) use expiry::{Expiry, Side};
 pub use peer::Peer;
-pub use request::{Codec, Method, Request};
+pub use request::{Method, Request};
 pub use response::Response;
 pub use streaming::{Sender, Streaming};

@@ -7,19 +7,10 @@ use tokio::time::Instant;
 
 use super::{Body, Peer};
 use crate::{
+    codec::Codec,
     metadata::Metadata,
     method::{MethodDescriptor, Priority},
 };
-
-/// How messages are encoded. A property of the call: both directions use the same.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[repr(u8)]
-pub enum Codec {
-    /// [postcard](https://postcard.jamesmunns.com/wire-format): compact and fast; both sides must have the same schema.
-    Postcard = 1,
-    /// [Protocol Buffers](https://protobuf.dev/programming-guides/encoding/): schemas may differ as protobuf allows.
-    Protobuf = 2,
-}
 
 /// Which method a call is for.
 #[derive(Clone)]

@@ -6,7 +6,7 @@ use super::{
     error::WireError,
     limits::{HEADER_BYTES, MAX_HEAD_BYTES, MAX_PAYLOAD_BYTES},
 };
-use crate::call::Codec;
+use crate::codec::Codec;
 
 /// The version of the protocol, the first byte of every frame.
 pub const VERSION: u8 = 1;
