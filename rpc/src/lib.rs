@@ -20,6 +20,9 @@ pub mod status;
 pub mod transport;
 pub mod wire;
 
+#[cfg(test)]
+mod fixture;
+
 pub use call::{Context, Peer, Streaming};
 pub use client::{CallOptions, ResponseMetadata};
 pub use code::Code;

@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::OnceLock, time::Duration};
 
-/// The largest message on every transport, in bytes: 10 MiB. Longer ones are refused before a byte is allocated for them.
+/// The largest message, each way, on every transport: 10 MiB. One byte more is `RESOURCE_EXHAUSTED`.
 pub const MAX_MESSAGE_BYTES: usize = 10 * 1024 * 1024;
 
 /// How many messages go each way.

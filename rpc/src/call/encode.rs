@@ -7,7 +7,12 @@ use bytes::{Bytes, BytesMut};
 use crate::codec::Codec;
 use crate::{
     message::Message,
+    metadata::Metadata,
     status::{Result, Status},
+    wire::{
+        limits::{MAX_METADATA_BYTES, MAX_METADATA_ENTRIES},
+        metadata_fits,
+    },
 };
 
 /// Messages up to this size are encoded into a buffer that the thread keeps, and copied out: one exact allocation instead of
@@ -70,6 +75,19 @@ pub(crate) fn check_size(len_bytes: usize, limit_bytes: usize, path: &str) -> Re
         } else {
             ""
         }
+    )))
+}
+
+/// # Errors
+/// `RESOURCE_EXHAUSTED` if there is more metadata than a transport carries.
+pub(crate) fn check_metadata(metadata: &Metadata, path: &str, whose: &str) -> Result<()> {
+    if metadata_fits(metadata) {
+        return Ok(());
+    }
+    Err(Status::resource_exhausted(format!(
+        "{path}: {} entries of {whose} metadata with {} bytes are over the limits of {MAX_METADATA_ENTRIES} entries and {MAX_METADATA_BYTES} bytes",
+        metadata.len(),
+        metadata.size_bytes()
     )))
 }
 

@@ -12,7 +12,7 @@ mod streaming;
 pub use crate::codec::Codec;
 pub use body::{Body, BodyStream};
 pub use context::Context;
-pub(crate) use encode::{decode, encode};
+pub(crate) use encode::{check_metadata, decode, encode};
 pub(crate) use expiry::{Expiry, Side};
 pub use peer::Peer;
 pub use request::{Method, Request};

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use crate::{
-    call::Context,
+    call::{Context, check_metadata},
     metadata::{InvalidMetadata, Metadata},
     method::{MAX_MESSAGE_BYTES, MethodDescriptor, Priority},
     status::{Result, Status},
@@ -118,11 +118,13 @@ impl CallOptions {
 
     // What follows answers for one call.
 
-    pub(super) fn check(&self) -> Result<()> {
-        match &self.invalid {
-            Some(error) => Err(Status::from(error.clone()).with_not_accepted()),
-            None => Ok(()),
+    /// # Errors
+    /// `INVALID_ARGUMENT` or `RESOURCE_EXHAUSTED` for metadata that cannot be sent.
+    pub(super) fn check(&self, method: &MethodDescriptor) -> Result<()> {
+        if let Some(error) = &self.invalid {
+            return Err(Status::from(error.clone()).with_not_accepted());
         }
+        check_metadata(&self.metadata, method.path, "request").map_err(Status::with_not_accepted)
     }
 
     pub(super) fn deadline_of(&self, method: &MethodDescriptor) -> Option<Instant> {

@@ -2,6 +2,8 @@
 
 use std::{future::poll_fn, sync::Arc, task::Poll};
 
+use bytes::Bytes;
+
 use super::{
     handle::Client,
     options::{CallOptions, after},
@@ -31,13 +33,13 @@ impl<C: Dispatch> Client<C> {
         request: Q,
     ) -> Result<R, E>
     where
-        Q: Message + Sync,
+        Q: Message,
         R: Message,
         E: From<Status>,
     {
         let call = async {
             let mut call = self.begin(method)?;
-            let (response, codec) = self.dispatch_one(&mut call, &request).await?;
+            let (response, codec) = self.dispatch_one(&mut call, request).await?;
             self.read_one(&mut call, codec, response, None).await
         };
         call.await.map_err(E::from)
@@ -56,14 +58,14 @@ impl<C: Dispatch> Client<C> {
         request: Q,
     ) -> Result<Streaming<R, E2>, E>
     where
-        Q: Message + Sync,
+        Q: Message,
         R: Message,
         E: From<Status>,
         E2: From<Status>,
     {
         let call = async {
             let mut call = self.begin(method)?;
-            let (response, codec) = self.dispatch_one(&mut call, &request).await?;
+            let (response, codec) = self.dispatch_one(&mut call, request).await?;
             Ok(self.read_stream(call, codec, response, None))
         };
         call.await.map_err(E::from)
@@ -124,10 +126,10 @@ impl<C: Dispatch> Client<C> {
     }
 
     /// One request, nothing answered: done when the transport has queued it. A call that could not be is counted and logged.
-    pub async fn oneway<Q: Message + Sync>(&self, method: &'static MethodDescriptor, request: Q) {
+    pub async fn oneway<Q: Message>(&self, method: &'static MethodDescriptor, request: Q) {
         let call = async {
             let mut call = self.begin(method)?;
-            self.dispatch_one(&mut call, &request).await
+            self.dispatch_one(&mut call, request).await
         };
         if let Err(status) = call.await {
             observe::oneway_dropped(method.path, &status);
@@ -138,7 +140,7 @@ impl<C: Dispatch> Client<C> {
         let options = self.options.as_deref();
         let (deadline, parent) = match options {
             Some(options) => {
-                options.check()?;
+                options.check(method)?;
                 (options.deadline_of(method), options.parent().cloned())
             }
             None => (after(method.deadline), None),
@@ -158,29 +160,35 @@ impl<C: Dispatch> Client<C> {
     async fn dispatch_one<Q: Message>(
         &self,
         call: &mut Outgoing<'_>,
-        request: &Q,
+        request: Q,
     ) -> Result<(Response, Codec)> {
         let service = call.method.service();
         let codec = self.channel.codec(service);
-        match self.dispatch_once(call, codec, request).await {
+        let message = call.encode(codec, &request)?;
+        // Protobuf is always right: then there is no use for the request any more.
+        let kept = (codec != Codec::Protobuf).then_some(request);
+        match self.dispatch_message(call, codec, message).await {
             // The connection that the codec was chosen for is gone, and nobody has seen the call.
             Err(status) if status.is_wrong_codec() => {
+                let Some(request) = kept else {
+                    return Err(status);
+                };
                 let codec = self.channel.codec(service);
-                let response = self.dispatch_once(call, codec, request).await?;
+                let message = call.encode(codec, &request)?;
+                drop(request);
+                let response = self.dispatch_message(call, codec, message).await?;
                 Ok((response, codec))
             }
             result => Ok((result?, codec)),
         }
     }
 
-    async fn dispatch_once<Q: Message>(
+    async fn dispatch_message(
         &self,
         call: &mut Outgoing<'_>,
         codec: Codec,
-        request: &Q,
+        message: Bytes,
     ) -> Result<Response> {
-        let message = encode(request, codec, call.limit_bytes, call.method.path)
-            .map_err(Status::with_not_accepted)?;
         let request = call.request(codec, Body::one(message));
         let result = call.expiry.run(self.channel.dispatch(request)).await;
         call.captured(result)
@@ -291,6 +299,11 @@ struct Outgoing<'a> {
 }
 
 impl Outgoing<'_> {
+    fn encode<Q: Message>(&self, codec: Codec, request: &Q) -> Result<Bytes> {
+        encode(request, codec, self.limit_bytes, self.method.path)
+            .map_err(Status::with_not_accepted)
+    }
+
     fn request(&self, codec: Codec, body: Body) -> Request {
         let mut request = Request::new(self.method, codec, body);
         request.deadline = self.deadline;

@@ -102,7 +102,7 @@ impl Router {
 
 impl Dispatch for Router {
     async fn dispatch(&self, mut request: Request) -> Result<Response> {
-        let resolved = self.services.resolve(&request);
+        let resolved = self.services.lookup(&request);
         match (&self.layered, resolved) {
             (None, Ok((entry, method))) => {
                 request.method = Method::Known(method);
@@ -123,6 +123,10 @@ impl Dispatch for Router {
 
     fn codec(&self, service: &'static ServiceDescriptor) -> Codec {
         self.services.codec(service)
+    }
+
+    fn resolve(&self, path: &str) -> Option<&'static MethodDescriptor> {
+        self.services.resolve(path)
     }
 }
 
@@ -157,15 +161,11 @@ impl Services {
             .binary_search_by(|entry| entry.descriptor.name.cmp(name))
     }
 
-    fn resolve(&self, request: &Request) -> Result<(&Entry, &'static MethodDescriptor)> {
+    fn lookup(&self, request: &Request) -> Result<(&Entry, &'static MethodDescriptor)> {
         let path = request.method.path();
         let name = match &request.method {
             Method::Known(method) => method.service().name,
-            Method::Path(_) => path
-                .strip_prefix('/')
-                .and_then(|rest| rest.split_once('/'))
-                .map(|(service, _)| service)
-                .ok_or_else(|| not_a_path(path))?,
+            Method::Path(_) => service_of(path).ok_or_else(|| not_a_path(path))?,
         };
         let place = self.find(name).map_err(|_| no_such_service(name))?;
         let entry = &self.0[place];
@@ -176,7 +176,7 @@ impl Services {
 
 impl Dispatch for Services {
     async fn dispatch(&self, mut request: Request) -> Result<Response> {
-        let (entry, method) = self.resolve(&request)?;
+        let (entry, method) = self.lookup(&request)?;
         request.method = Method::Known(method);
         entry.dispatch.dispatch(request).await
     }
@@ -186,6 +186,11 @@ impl Dispatch for Services {
             Ok(place) => self.0[place].dispatch.codec(service),
             Err(_) => Codec::Protobuf,
         }
+    }
+
+    fn resolve(&self, path: &str) -> Option<&'static MethodDescriptor> {
+        let place = self.find(service_of(path)?).ok()?;
+        method_at(self.0[place].descriptor, path)
     }
 }
 
@@ -220,14 +225,23 @@ pub(super) fn resolve(
         }
     }
     let path = method.path();
-    service
-        .methods
-        .iter()
-        .find(|method| method.path == path)
-        .ok_or_else(|| {
-            let name = path.rsplit('/').next().unwrap_or(path);
-            no_such_method(service.name, name)
-        })
+    method_at(service, path).ok_or_else(|| {
+        let name = path.rsplit('/').next().unwrap_or(path);
+        no_such_method(service.name, name)
+    })
+}
+
+pub(super) fn method_at(
+    service: &'static ServiceDescriptor,
+    path: &str,
+) -> Option<&'static MethodDescriptor> {
+    service.methods.iter().find(|method| method.path == path)
+}
+
+/// `demo.v1.Greeter` of `/demo.v1.Greeter/Greet`.
+fn service_of(path: &str) -> Option<&str> {
+    let (service, _) = path.strip_prefix('/')?.split_once('/')?;
+    Some(service)
 }
 
 /// Whether postcard is safe between the two.

@@ -4,13 +4,13 @@ use std::{fmt, marker::PhantomData, sync::Arc};
 
 use super::{
     guard,
-    router::{resolve, same_schema},
+    router::{method_at, resolve, same_schema},
     shape::Call,
 };
 use crate::{
     call::{Codec, Method, Request, Response},
     dispatch::Dispatch,
-    method::ServiceDescriptor,
+    method::{MethodDescriptor, ServiceDescriptor},
     status::Result,
 };
 
@@ -78,6 +78,10 @@ impl<S: Service<T>, T: Send + Sync + 'static> Dispatch for Server<S, T> {
         } else {
             Codec::Protobuf
         }
+    }
+
+    fn resolve(&self, path: &str) -> Option<&'static MethodDescriptor> {
+        method_at(S::descriptor(), path)
     }
 }
 

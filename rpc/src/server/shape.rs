@@ -2,24 +2,25 @@
 //! Which method a call is for is the generated code's business, deadlines of the response future and panics are `guard`'s.
 
 use std::{
+    mem,
     pin::Pin,
     task::{Context as TaskContext, Poll},
 };
 
 use bytes::Bytes;
 use futures_core::Stream;
-use tokio::time::Instant;
 
 use super::guard::catch;
 use crate::{
     call::{
-        Body, BodyStream, Codec, Context, Expiry, Request, Response, Side, Streaming, decode,
-        encode,
+        Body, BodyStream, Codec, Context, Expiry, Request, Response, Side, Streaming,
+        check_metadata, decode, encode,
     },
     message::Message,
     metadata::Metadata,
     method::MethodDescriptor,
     status::{Result, Status},
+    wire::metadata_fits,
 };
 
 /// One incoming call, already resolved to a method of the service.
@@ -139,7 +140,7 @@ impl Call {
         let request = self.read_one().await?;
         handler(request).await;
         // `google.protobuf.Empty`, which has no bytes; of use over gRPC alone.
-        Ok(self.finish(Body::one(Bytes::new())))
+        self.finish(Body::one(Bytes::new()))
     }
 
     /// What is answered for a method that the generated code does not know.
@@ -176,7 +177,7 @@ impl Call {
 
     fn read_stream<Q: Message, E: From<Status>>(&mut self) -> Streaming<Q, E> {
         Streaming::from_body(
-            std::mem::replace(&mut self.request.body, Body::empty()),
+            mem::replace(&mut self.request.body, Body::empty()),
             self.request.codec,
             self.method.message_limit_bytes(),
             self.method.path,
@@ -193,7 +194,7 @@ impl Call {
             )
         });
         match encoded {
-            Ok(message) => Ok(self.finish(Body::one(message))),
+            Ok(message) => self.finish(Body::one(message)),
             Err(status) => Err(self.context.fail(status)),
         }
     }
@@ -204,27 +205,25 @@ impl Call {
         E: Into<Status>,
         E2: Into<Status> + Send + 'static,
     {
-        match responses {
-            Ok(stream) => {
-                let metadata = self.context.headers();
-                let body = Body::stream(Responses {
-                    stream,
-                    codec: self.request.codec,
-                    method: self.method,
-                    expiry: expiry(self.method, self.request.deadline),
-                    context: std::mem::take(&mut self.context),
-                });
-                Ok(Response { metadata, body })
-            }
-            Err(error) => Err(self.context.fail(error.into())),
-        }
+        let stream = responses.map_err(|error| self.context.fail(error.into()))?;
+        let metadata = self.context.headers(self.method)?;
+        let body = Body::stream(Responses {
+            stream,
+            codec: self.request.codec,
+            method: self.method,
+            // The deadline may have passed while the handler returned; then that is the first thing that the stream says.
+            expiry: Expiry::new(self.method.path, Side::Server, self.request.deadline, None),
+            context: mem::take(&mut self.context),
+            trailers: Metadata::new(),
+        });
+        Ok(Response { metadata, body })
     }
 
-    fn finish(self, body: Body) -> Response {
-        Response {
-            metadata: self.context.headers(),
-            body: body.with_trailers(self.context.trailers()),
-        }
+    fn finish(self, body: Body) -> Result<Response> {
+        Ok(Response {
+            metadata: self.context.headers(self.method)?,
+            body: body.with_trailers(self.context.trailers(self.method)?),
+        })
     }
 }
 
@@ -233,9 +232,10 @@ struct Responses<R, E> {
     stream: Streaming<R, E>,
     codec: Codec,
     method: &'static MethodDescriptor,
-    /// `Err` if the deadline passed while the handler returned.
-    expiry: Result<Expiry, Option<Status>>,
+    expiry: Result<Expiry>,
     context: Ended,
+    /// Taken from the context at a good end.
+    trailers: Metadata,
 }
 
 impl<R, E> Unpin for Responses<R, E> {}
@@ -251,7 +251,7 @@ impl<R: Message, E: Into<Status> + Send + 'static> BodyStream for Responses<R, E
     }
 
     fn trailers(self: Pin<&mut Self>) -> Metadata {
-        self.context.trailers()
+        mem::take(&mut self.get_mut().trailers)
     }
 }
 
@@ -259,7 +259,7 @@ impl<R: Message, E: Into<Status> + Send + 'static> Responses<R, E> {
     fn poll_item(&mut self, cx: &mut TaskContext<'_>) -> Poll<Option<Result<Bytes>>> {
         let expiry = match &mut self.expiry {
             Ok(expiry) => expiry,
-            Err(status) => return Poll::Ready(status.take().map(Err)),
+            Err(status) => return Poll::Ready(Some(Err(status.clone()))),
         };
         // A stream that is always ready would never let a timer be seen.
         if let Some(status) = expiry.check() {
@@ -269,7 +269,13 @@ impl<R: Message, E: Into<Status> + Send + 'static> Responses<R, E> {
         let stream = &mut self.stream;
         match catch(path, || Pin::new(stream).poll_next(cx)) {
             Ok(Poll::Pending) => expiry.poll(cx).map(|status| Some(Err(status))),
-            Ok(Poll::Ready(None)) => Poll::Ready(None),
+            Ok(Poll::Ready(None)) => Poll::Ready(match self.context.trailers(self.method) {
+                Ok(trailers) => {
+                    self.trailers = trailers;
+                    None
+                }
+                Err(status) => Some(Err(status)),
+            }),
             Ok(Poll::Ready(Some(Err(error)))) => Poll::Ready(Some(Err(error.into()))),
             Ok(Poll::Ready(Some(Ok(item)))) => {
                 let limit_bytes = self.method.message_limit_bytes();
@@ -285,25 +291,49 @@ impl<R: Message, E: Into<Status> + Send + 'static> Responses<R, E> {
 struct Ended(Option<Context>);
 
 impl Ended {
-    fn headers(&self) -> Metadata {
-        self.0
-            .as_ref()
-            .map_or_else(Metadata::new, Context::take_headers)
+    /// What the handler set as initial metadata.
+    ///
+    /// # Errors
+    /// `RESOURCE_EXHAUSTED` if it is more than a transport carries.
+    fn headers(&self, method: &MethodDescriptor) -> Result<Metadata> {
+        self.take(method, Context::take_headers)
     }
 
-    fn trailers(&self) -> Metadata {
-        self.0
-            .as_ref()
-            .map_or_else(Metadata::new, Context::take_trailers)
+    /// What the handler set as trailing metadata.
+    ///
+    /// # Errors
+    /// `RESOURCE_EXHAUSTED` if it is more than a transport carries.
+    fn trailers(&self, method: &MethodDescriptor) -> Result<Metadata> {
+        self.take(method, Context::take_trailers)
+    }
+
+    fn take(
+        &self,
+        method: &MethodDescriptor,
+        take: impl FnOnce(&Context) -> Metadata,
+    ) -> Result<Metadata> {
+        let Some(context) = &self.0 else {
+            return Ok(Metadata::new());
+        };
+        let metadata = take(context);
+        check_metadata(&metadata, method.path, "response")?;
+        Ok(metadata)
     }
 
     /// Adds what the handler wanted to send to the status: a call that fails has one block of metadata, its last.
     fn fail(&self, mut status: Status) -> Status {
-        if self.0.is_some() {
-            status.metadata_mut().extend(self.headers());
-            status.metadata_mut().extend(self.trailers());
+        let Some(context) = &self.0 else {
+            return status;
+        };
+        let mut metadata = mem::take(status.metadata_mut());
+        metadata.extend(context.take_headers());
+        metadata.extend(context.take_trailers());
+        if metadata_fits(&metadata) {
+            status.with_metadata(metadata)
+        } else {
+            tracing::warn!(%status, "the metadata of a status is too large and was left out");
+            status
         }
-        status
     }
 }
 
@@ -313,13 +343,6 @@ impl Drop for Ended {
             context.end();
         }
     }
-}
-
-fn expiry(
-    method: &'static MethodDescriptor,
-    deadline: Option<Instant>,
-) -> Result<Expiry, Option<Status>> {
-    Expiry::new(method.path, Side::Server, deadline, None).map_err(Some)
 }
 
 /// The code that the gRPC document gives for the wrong number of messages.

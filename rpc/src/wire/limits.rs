@@ -3,8 +3,7 @@
 /// The size of a frame's header.
 pub const HEADER_BYTES: usize = 24;
 
-/// The largest message, each way: 10 MiB. One byte more is `RESOURCE_EXHAUSTED`.
-pub const MAX_MESSAGE_BYTES: usize = 10 * 1024 * 1024;
+pub use crate::method::MAX_MESSAGE_BYTES;
 
 /// The longest prefix that gives a message's length inside a frame: a varint of 28 bits.
 pub const MAX_LENGTH_PREFIX_BYTES: usize = 4;
