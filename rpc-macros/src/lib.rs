@@ -1,1 +1,40 @@
-//! The macros of blixard-rpc.
+//! The macros of blixard-rpc: `#[iroh_service]` on a trait, `#[derive(RpcError)]` on an error enum.
+//!
+//! Tokens go through one pipeline: `parse` reads the syntax, `model` holds what cannot be wrong, `check` looks across items,
+//! `expand` prints without asking. Every mistake is collected on the way; if there was one, `expand::fallback` prints the least
+//! that keeps the rest of the program free of errors that only follow.
+//!
+//! Use them through `blixard_rpc`, which re-exports them and documents them with examples.
+
+mod attr;
+mod check;
+mod errors;
+mod expand;
+mod model;
+mod parse;
+
+use proc_macro::TokenStream;
+
+/// Makes an RPC service of a trait; see `blixard_rpc::iroh_service`.
+#[proc_macro_attribute]
+pub fn iroh_service(settings: TokenStream, item: TokenStream) -> TokenStream {
+    service(settings.into(), item.into()).into()
+}
+
+/// The pipeline of `#[iroh_service]`.
+fn service(
+    settings: proc_macro2::TokenStream,
+    item: proc_macro2::TokenStream,
+) -> proc_macro2::TokenStream {
+    let errors = errors::Errors::default();
+    let Some(input) = parse::input(item.clone(), &errors) else {
+        return errors.with(item);
+    };
+    let service = parse::service(&input, settings, &errors);
+    check::service(&service, &errors);
+    if errors.is_empty() {
+        expand::service(&service)
+    } else {
+        errors.with(expand::fallback(&input))
+    }
+}

@@ -1,0 +1,79 @@
+//! Prints the client: the trait again, each method by one call. Its futures are spelled out: of an `async fn` the compiler would have
+//! to look into the body to know that it is `Send`, and finds a cycle (E0391) where services call each other.
+
+use proc_macro2::TokenStream;
+use quote::quote;
+use syn::{FnArg, Pat};
+
+use crate::model::{Field, Method, Request, Service};
+
+/// The client's own methods, and its implementation of the trait.
+pub(super) fn client(service: &Service) -> TokenStream {
+    let Service { ident, vis, .. } = service;
+    let client = service.client();
+    let methods = service
+        .methods
+        .iter()
+        .enumerate()
+        .map(|(place, method)| call(service, method, place));
+    quote! {
+        #[allow(dead_code)]
+        impl<__C: __rpc::Dispatch> #client<__C> {
+            #[doc = "A client that calls through `channel`."]
+            #vis fn new(channel: __C) -> Self {
+                Self(__rpc::Client::new(channel))
+            }
+            #[doc = "The same client with these options for its calls; a `&Context` hands on what it has."]
+            #[must_use]
+            #vis fn with(&self, options: impl ::core::convert::Into<__rpc::CallOptions>) -> Self {
+                Self(self.0.with(options))
+            }
+        }
+        impl<__C: __rpc::Dispatch> #ident for #client<__C> {
+            #(#methods)*
+        }
+    }
+}
+
+fn call(service: &Service, method: &Method, place: usize) -> TokenStream {
+    let cfgs = &method.cfgs;
+    let shape = super::shape(method);
+    let index = super::index(service, place);
+    let signature = super::service::spelled_out(&bare(method));
+    let request = match &method.request {
+        Request::Unit => quote!(()),
+        Request::Message { argument, .. } | Request::Stream { argument, .. } => quote!(#argument),
+        Request::Fields(fields) => {
+            let request = service.request(method);
+            let fields = fields.iter().map(|Field { name, argument, .. }| {
+                if name == argument {
+                    quote!(#name)
+                } else {
+                    quote!(#name: #argument)
+                }
+            });
+            quote!(#request { #(#fields),* })
+        }
+    };
+    let call = match &method.context {
+        Some(cx) => quote! {
+            async move { self.0.with(#cx).#shape(&__METHODS[#index], #request).await }
+        },
+        None => quote!(self.0.#shape(&__METHODS[#index], #request)),
+    };
+    quote!(#(#cfgs)* #signature { #call })
+}
+
+/// The signature without what belongs to a body: attributes and `mut` of arguments.
+fn bare(method: &Method) -> syn::Signature {
+    let mut signature = method.signature.clone();
+    for input in &mut signature.inputs {
+        if let FnArg::Typed(argument) = input {
+            argument.attrs.clear();
+            if let Pat::Ident(pat) = &mut *argument.pat {
+                pat.mutability = None;
+            }
+        }
+    }
+    signature
+}

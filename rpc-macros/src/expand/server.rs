@@ -1,0 +1,78 @@
+//! Prints the server: one match arm a method, which decodes, calls the implementation and encodes by one call of the runtime.
+
+use proc_macro2::TokenStream;
+use quote::quote;
+
+use crate::model::{Field, Method, Request, Service};
+
+/// What makes a service of every implementation of the trait.
+pub(super) fn server(service: &Service) -> TokenStream {
+    let Service { ident, .. } = service;
+    let marker = service.marker();
+    let arms = service
+        .methods
+        .iter()
+        .enumerate()
+        .map(|(place, method)| arm(service, method, place));
+    let with_context = service
+        .methods
+        .iter()
+        .any(|method| method.context.is_some());
+    let mutable = with_context.then(|| quote!(mut));
+    let target = if service.methods.is_empty() {
+        quote!(_)
+    } else {
+        quote!(target)
+    };
+    quote! {
+        impl<__T: #ident> __rpc::Service<__T> for #marker {
+            fn descriptor() -> &'static __rpc::ServiceDescriptor {
+                &__SERVICE
+            }
+            async fn serve(
+                #target: ::std::sync::Arc<__T>,
+                #mutable call: __rpc::Call,
+            ) -> __rpc::Result<__rpc::Response> {
+                match call.index() {
+                    #(#arms)*
+                    _ => call.unimplemented(),
+                }
+            }
+        }
+    }
+}
+
+fn arm(service: &Service, method: &Method, place: usize) -> TokenStream {
+    let cfgs = &method.cfgs;
+    let shape = super::shape(method);
+    let function = &method.signature.ident;
+    let index = super::index(service, place);
+    let conditional = service.methods[..place]
+        .iter()
+        .any(|method| !method.cfgs.is_empty());
+    let pattern = if conditional {
+        quote!(index if index == #index)
+    } else {
+        index
+    };
+    let ty = super::request_type(service, method);
+    let (request, arguments) = match &method.request {
+        Request::Unit => (quote!((): ()), quote!()),
+        Request::Fields(fields) => {
+            let names = fields.iter().map(|Field { name, .. }| name);
+            (quote!(request: #ty), quote!(#(request.#names),*))
+        }
+        _ => (quote!(request: #ty), quote!(request)),
+    };
+    let (context, cx) = match &method.context {
+        Some(_) => (Some(quote!(let cx = call.context();)), Some(quote!(&cx,))),
+        None => (None, None),
+    };
+    let call = quote! {
+        call.#shape(async move |#request| __T::#function(&target, #cx #arguments).await).await
+    };
+    match context {
+        Some(context) => quote!(#(#cfgs)* #pattern => { #context #call }),
+        None => quote!(#(#cfgs)* #pattern => #call,),
+    }
+}

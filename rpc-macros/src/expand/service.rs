@@ -1,0 +1,139 @@
+//! Prints the trait, the requests that are generated from arguments, and the three names beside it: client, server, marker.
+
+use proc_macro2::{Group, TokenStream};
+use quote::{format_ident, quote};
+use syn::{Attribute, Ident, ReturnType, Signature, Visibility, ext::IdentExt};
+
+use crate::model::{self, Field, Method, Request, Service};
+
+/// The trait: as written, but for `async fn`.
+pub(super) fn item(service: &Service) -> TokenStream {
+    let Service {
+        attrs, vis, ident, ..
+    } = service;
+    let methods = service.methods.iter().map(|method| {
+        let Method {
+            attrs,
+            signature,
+            body,
+            ..
+        } = method;
+        let function = function(signature, body.as_ref());
+        quote!(#(#attrs)* #function)
+    });
+    quote! {
+        #(#attrs)*
+        #vis trait #ident: ::core::marker::Send + ::core::marker::Sync + 'static {
+            #(#methods)*
+        }
+    }
+}
+
+/// `async fn f() -> T` as `fn f() -> impl Future<Output = T> + Send`. That is all that the macro does to a method.
+pub(super) fn function(signature: &Signature, body: Option<&Group>) -> TokenStream {
+    if signature.asyncness.is_none() {
+        return match body {
+            Some(body) => quote!(#signature #body),
+            None => quote!(#signature;),
+        };
+    }
+    let signature = spelled_out(signature);
+    match body {
+        Some(body) => quote!(#signature { async move #body }),
+        None => quote!(#signature;),
+    }
+}
+
+/// The signature with its future spelled out.
+pub(super) fn spelled_out(signature: &Signature) -> TokenStream {
+    let mut plain = signature.clone();
+    plain.asyncness = None;
+    plain.output = ReturnType::Default;
+    let clause = plain.generics.where_clause.take();
+    let output = match &signature.output {
+        ReturnType::Default => quote!(()),
+        ReturnType::Type(_, ty) => quote!(#ty),
+    };
+    quote! {
+        #plain -> impl ::core::future::Future<Output = #output> + ::core::marker::Send #clause
+    }
+}
+
+/// The messages that are generated for several or tagged arguments.
+pub(super) fn requests(service: &Service) -> impl Iterator<Item = TokenStream> {
+    service.methods.iter().filter_map(|method| {
+        let Request::Fields(fields) = &method.request else {
+            return None;
+        };
+        let Service { vis, ident, .. } = service;
+        let cfgs = &method.cfgs;
+        let name = service.request(method);
+        let docs = format!(
+            "The request of [`{}::{}`].",
+            ident.unraw(),
+            method.signature.ident.unraw()
+        );
+        let fields = fields.iter().map(
+            |Field {
+                 name,
+                 ty,
+                 tag,
+                 docs,
+                 ..
+             }| {
+                let tag = tag.map(|tag| {
+                    let tag = proc_macro2::Literal::u32_unsuffixed(tag);
+                    quote!(#[tag(#tag)])
+                });
+                quote!(#(#docs)* #tag #vis #name: #ty)
+            },
+        );
+        Some(quote! {
+            #(#cfgs)*
+            #[doc = #docs]
+            #[allow(missing_docs, missing_debug_implementations)]
+            #[::blixard_rpc::message]
+            #vis struct #name { #(#fields,)* }
+        })
+    })
+}
+
+/// The client, the server and the marker.
+pub(super) fn names(
+    vis: &Visibility,
+    service: &Ident,
+    full_name: &str,
+    attrs: &[Attribute],
+) -> TokenStream {
+    let client = model::client(service);
+    let server = model::server(service);
+    let marker = model::marker(service);
+    let deprecated = attrs
+        .iter()
+        .filter(|attr| attr.path().is_ident("deprecated"))
+        .collect::<Vec<_>>();
+    let plain = service.unraw();
+    let client_docs = format!(
+        "Calls a [`{plain}`] through a channel; implements the trait, each method by one call."
+    );
+    let server_docs = format!("Serves a [`{plain}`]: add it to a router.");
+    let marker_docs = format!("The service `{full_name}` that [`{plain}`] declares.");
+    let channel = format_ident!("C");
+    quote! {
+        #[doc = #client_docs]
+        #(#deprecated)*
+        #[allow(dead_code)]
+        #[derive(::core::clone::Clone, ::core::fmt::Debug)]
+        #vis struct #client<#channel = ::blixard_rpc::codegen::Channel>(
+            ::blixard_rpc::codegen::Client<#channel>,
+        );
+        #[doc = #server_docs]
+        #(#deprecated)*
+        #[allow(dead_code)]
+        #vis type #server<T> = ::blixard_rpc::codegen::Server<#marker, T>;
+        #[doc = #marker_docs]
+        #[allow(dead_code)]
+        #[derive(::core::clone::Clone, ::core::marker::Copy, ::core::fmt::Debug)]
+        #vis struct #marker;
+    }
+}

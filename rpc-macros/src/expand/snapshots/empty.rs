@@ -1,0 +1,2 @@
+#[iroh_service]
+pub trait Empty {}

@@ -1,0 +1,62 @@
+//! Snapshots: each case is a `.rs` file in `snapshots/`, and beside it the `.out.rs` of its expansion, printed by prettyplease and
+//! reviewed by a person. `UPDATE_SNAPSHOTS=1 cargo test -p blixard-rpc-macros` writes them anew.
+
+use std::{fs, path::PathBuf};
+
+use proc_macro2::TokenStream;
+
+/// Expands the `#[iroh_service]` trait in a file; what is beside it is kept out.
+fn expand(source: &str) -> String {
+    let file: syn::File = syn::parse_str(source).unwrap();
+    let mut out = TokenStream::new();
+    for item in file.items {
+        let syn::Item::Trait(mut item) = item else {
+            panic!("a snapshot holds traits");
+        };
+        let place = item
+            .attrs
+            .iter()
+            .position(|attr| attr.path().is_ident("iroh_service"))
+            .unwrap();
+        let attr = item.attrs.remove(place);
+        let settings = match attr.meta {
+            syn::Meta::List(list) => list.tokens,
+            _ => TokenStream::new(),
+        };
+        out.extend(crate::service(settings, quote::quote!(#item)));
+    }
+    print(out)
+}
+
+fn print(tokens: TokenStream) -> String {
+    prettyplease::unparse(&syn::parse2(tokens).unwrap())
+}
+
+fn snapshots() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/expand/snapshots")
+}
+
+#[test]
+fn expansions_are_as_reviewed() {
+    let update = std::env::var_os("UPDATE_SNAPSHOTS").is_some();
+    let mut cases = 0;
+    for entry in fs::read_dir(snapshots()).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        if name.ends_with(".out.rs") {
+            continue;
+        }
+        cases += 1;
+        let actual = expand(&fs::read_to_string(&path).unwrap());
+        let expected = path.with_extension("out.rs");
+        if update {
+            fs::write(&expected, &actual).unwrap();
+        }
+        let expected = fs::read_to_string(&expected).unwrap_or_default();
+        assert!(
+            actual == expected,
+            "the expansion of {name} has changed; review it, then run with UPDATE_SNAPSHOTS=1:\n{actual}"
+        );
+    }
+    assert!(cases >= 5, "only {cases} snapshots found");
+}

@@ -1,0 +1,10 @@
+//! From tokens to the model: `input` reads the syntax as it was typed, `service` and `method` say what is wrong with it, `types`
+//! recognises the few types that mean something here.
+
+mod input;
+mod method;
+mod service;
+mod types;
+
+pub(crate) use input::input;
+pub(crate) use service::service;
