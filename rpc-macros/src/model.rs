@@ -67,7 +67,7 @@ pub(crate) enum Request {
     /// No argument.
     Unit,
     /// One argument, the message itself.
-    Message { argument: Ident, ty: Type },
+    Message { argument: Ident, ty: Box<Type> },
     /// Arguments that become the fields of a generated message.
     Fields(Vec<Field>),
     /// A stream of messages.

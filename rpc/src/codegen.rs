@@ -16,6 +16,7 @@ pub use serde;
 pub use crate::{
     call::{Codec, Context, Request, Response, Streaming},
     client::{CallOptions, Client},
+    describe,
     dispatch::{Channel, Dispatch},
     message::Message,
     method::{Fingerprint, MethodDescriptor, Priority, ServiceDescriptor, Shape},

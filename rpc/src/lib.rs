@@ -4,6 +4,8 @@ extern crate self as blixard_rpc;
 
 #[doc(hidden)]
 pub mod codegen;
+#[doc(hidden)]
+pub mod describe;
 
 pub mod call;
 pub mod client;
@@ -23,6 +25,7 @@ pub mod wire;
 #[cfg(test)]
 mod fixture;
 
+pub use blixard_rpc_macros::iroh_service;
 pub use call::{Context, Peer, Streaming};
 pub use client::{CallOptions, ResponseMetadata};
 pub use code::Code;

@@ -18,7 +18,7 @@ pub(super) fn client(service: &Service) -> TokenStream {
         .map(|(place, method)| call(service, method, place));
     quote! {
         #[allow(dead_code)]
-        impl<__C: __rpc::Dispatch> #client<__C> {
+        impl<__C: __rpc::Dispatch + ::core::clone::Clone> #client<__C> {
             #[doc = "A client that calls through `channel`."]
             #vis fn new(channel: __C) -> Self {
                 Self(__rpc::Client::new(channel))
@@ -29,7 +29,7 @@ pub(super) fn client(service: &Service) -> TokenStream {
                 Self(self.0.with(options))
             }
         }
-        impl<__C: __rpc::Dispatch> #ident for #client<__C> {
+        impl<__C: __rpc::Dispatch + ::core::clone::Clone> #ident for #client<__C> {
             #(#methods)*
         }
     }

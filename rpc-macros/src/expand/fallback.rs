@@ -63,7 +63,7 @@ fn implementations(input: &Input) -> TokenStream {
                 ::core::unreachable!()
             }
         }
-        impl<__C: __rpc::Dispatch> #client<__C> {
+        impl<__C: __rpc::Dispatch + ::core::clone::Clone> #client<__C> {
             #vis fn new(channel: __C) -> Self {
                 Self(__rpc::Client::new(channel))
             }
@@ -127,7 +127,7 @@ fn stub(input: &Input) -> Option<TokenStream> {
     });
     (unsafety.is_empty() && !foreign && input.generics.where_clause.is_none()).then(|| {
         quote! {
-            impl<__C: __rpc::Dispatch> #ident for #client<__C> {
+            impl<__C: __rpc::Dispatch + ::core::clone::Clone> #ident for #client<__C> {
                 #(#methods)*
             }
         }

@@ -316,7 +316,7 @@ fn request(arguments: Vec<Argument>, settings: &Settings, errors: &Errors) -> Op
     {
         return Some(Request::Message {
             argument: argument.ident.clone(),
-            ty: argument.ty.clone(),
+            ty: Box::new(argument.ty.clone()),
         });
     }
     fields(arguments, errors)

@@ -121,7 +121,7 @@ const _: () = {
         }
     }
     #[allow(dead_code)]
-    impl<__C: __rpc::Dispatch> AttributesClient<__C> {
+    impl<__C: __rpc::Dispatch + ::core::clone::Clone> AttributesClient<__C> {
         ///A client that calls through `channel`.
         pub(crate) fn new(channel: __C) -> Self {
             Self(__rpc::Client::new(channel))
@@ -135,7 +135,8 @@ const _: () = {
             Self(self.0.with(options))
         }
     }
-    impl<__C: __rpc::Dispatch> Attributes for AttributesClient<__C> {
+    impl<__C: __rpc::Dispatch + ::core::clone::Clone> Attributes
+    for AttributesClient<__C> {
         fn settings(
             &self,
         ) -> impl ::core::future::Future<

@@ -86,7 +86,7 @@ const _: () = {
         }
     }
     #[allow(dead_code)]
-    impl<__C: __rpc::Dispatch> ConditionalClient<__C> {
+    impl<__C: __rpc::Dispatch + ::core::clone::Clone> ConditionalClient<__C> {
         ///A client that calls through `channel`.
         fn new(channel: __C) -> Self {
             Self(__rpc::Client::new(channel))
@@ -97,7 +97,8 @@ const _: () = {
             Self(self.0.with(options))
         }
     }
-    impl<__C: __rpc::Dispatch> Conditional for ConditionalClient<__C> {
+    impl<__C: __rpc::Dispatch + ::core::clone::Clone> Conditional
+    for ConditionalClient<__C> {
         fn first(
             &self,
         ) -> impl ::core::future::Future<Output = Result<()>> + ::core::marker::Send {

@@ -44,7 +44,7 @@ const _: () = {
         }
     }
     #[allow(dead_code)]
-    impl<__C: __rpc::Dispatch> EmptyClient<__C> {
+    impl<__C: __rpc::Dispatch + ::core::clone::Clone> EmptyClient<__C> {
         ///A client that calls through `channel`.
         pub fn new(channel: __C) -> Self {
             Self(__rpc::Client::new(channel))
@@ -58,5 +58,5 @@ const _: () = {
             Self(self.0.with(options))
         }
     }
-    impl<__C: __rpc::Dispatch> Empty for EmptyClient<__C> {}
+    impl<__C: __rpc::Dispatch + ::core::clone::Clone> Empty for EmptyClient<__C> {}
 };

@@ -132,7 +132,7 @@ const _: () = {
         }
     }
     #[allow(dead_code)]
-    impl<__C: __rpc::Dispatch> GreeterClient<__C> {
+    impl<__C: __rpc::Dispatch + ::core::clone::Clone> GreeterClient<__C> {
         ///A client that calls through `channel`.
         pub fn new(channel: __C) -> Self {
             Self(__rpc::Client::new(channel))
@@ -146,7 +146,7 @@ const _: () = {
             Self(self.0.with(options))
         }
     }
-    impl<__C: __rpc::Dispatch> Greeter for GreeterClient<__C> {
+    impl<__C: __rpc::Dispatch + ::core::clone::Clone> Greeter for GreeterClient<__C> {
         fn greet(
             &self,
             name: String,

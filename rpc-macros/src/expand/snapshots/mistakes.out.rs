@@ -33,7 +33,7 @@ const _: () = {
             ::core::unreachable!()
         }
     }
-    impl<__C: __rpc::Dispatch> MistakesClient<__C> {
+    impl<__C: __rpc::Dispatch + ::core::clone::Clone> MistakesClient<__C> {
         pub fn new(channel: __C) -> Self {
             Self(__rpc::Client::new(channel))
         }
@@ -55,7 +55,7 @@ const _: () = {
             call.unimplemented()
         }
     }
-    impl<__C: __rpc::Dispatch> Mistakes for MistakesClient<__C> {
+    impl<__C: __rpc::Dispatch + ::core::clone::Clone> Mistakes for MistakesClient<__C> {
         fn right(
             &self,
             name: String,
