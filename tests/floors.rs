@@ -575,7 +575,7 @@ fn rust_files(source: &Path) -> Vec<File> {
 /// Tests in files of their own, and what they expect, may import what they like.
 fn is_test(path: &Path) -> bool {
     path.file_stem()
-        .is_some_and(|name| name == "tests" || name == "snapshots")
+        .is_some_and(|name| name == "tests" || name == "fixture" || name == "snapshots")
 }
 
 fn root() -> PathBuf {

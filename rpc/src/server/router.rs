@@ -2,12 +2,15 @@
 
 use std::{fmt, sync::Arc};
 
-use super::service::{Server, Service};
+use super::{
+    lookup::{method_at, no_such_service, not_a_path, resolve, service_of},
+    service::{Server, Service},
+};
 use crate::{
     call::{Codec, Method, Request, Response},
     dispatch::{Channel, Dispatch, Layer},
     method::{MethodDescriptor, ServiceDescriptor},
-    status::{Result, Status},
+    status::Result,
 };
 
 /// Several services as one [`Dispatch`]: what a transport serves, and what a client calls in memory.
@@ -205,90 +208,9 @@ impl<L: Layer> ErasedLayer for L {
     }
 }
 
-/// The method of `service` that a request is for.
-///
-/// # Errors
-/// `UNIMPLEMENTED`; or, if a caller in this process has another version of the service and encoded the call as if it had ours,
-/// that the codec is wrong.
-pub(super) fn resolve(
-    service: &'static ServiceDescriptor,
-    method: &Method,
-    codec: Codec,
-) -> Result<&'static MethodDescriptor> {
-    if let Method::Known(known) = method {
-        let theirs = known.service();
-        if std::ptr::eq(theirs, service) {
-            return Ok(known);
-        }
-        if codec == Codec::Postcard && !same_schema(theirs, service) {
-            return Err(Status::wrong_codec(known.path));
-        }
-    }
-    let path = method.path();
-    method_at(service, path).ok_or_else(|| {
-        let name = path.rsplit('/').next().unwrap_or(path);
-        no_such_method(service.name, name)
-    })
-}
-
-pub(super) fn method_at(
-    service: &'static ServiceDescriptor,
-    path: &str,
-) -> Option<&'static MethodDescriptor> {
-    service.methods.iter().find(|method| method.path == path)
-}
-
-/// `demo.v1.Greeter` of `/demo.v1.Greeter/Greet`.
-fn service_of(path: &str) -> Option<&str> {
-    let (service, _) = path.strip_prefix('/')?.split_once('/')?;
-    Some(service)
-}
-
-/// Whether postcard is safe between the two.
-pub(super) fn same_schema(a: &'static ServiceDescriptor, b: &'static ServiceDescriptor) -> bool {
-    std::ptr::eq(a, b) || (a.name == b.name && a.fingerprint() == b.fingerprint())
-}
-
-pub(super) fn no_such_method(service: &str, method: &str) -> Status {
-    Status::unimplemented(format!(
-        "{} has no method {:?}; is the server older than the client?",
-        shortened(service),
-        shortened(method)
-    ))
-    .with_not_accepted()
-}
-
-fn no_such_service(service: &str) -> Status {
-    Status::unimplemented(format!(
-        "no service {:?} is served here",
-        shortened(service)
-    ))
-    .with_not_accepted()
-}
-
-fn not_a_path(path: &str) -> Status {
-    Status::unimplemented(format!(
-        "{:?} is not a path such as \"/package.Service/Method\"",
-        shortened(path)
-    ))
-    .with_not_accepted()
-}
-
-/// What a peer sent, no longer than a person reads.
-fn shortened(name: &str) -> &str {
-    let mut end = name.len().min(MAX_ECHO_BYTES);
-    while !name.is_char_boundary(end) {
-        end -= 1;
-    }
-    &name[..end]
-}
-
 fn unknown(method: Method) -> Method {
     match method {
         Method::Known(method) => Method::Path(bytes::Bytes::from_static(method.path.as_bytes())),
         path @ Method::Path(_) => path,
     }
 }
-
-/// How much of a name that a peer made up is said back to it.
-const MAX_ECHO_BYTES: usize = 128;

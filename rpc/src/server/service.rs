@@ -4,7 +4,7 @@ use std::{fmt, marker::PhantomData, sync::Arc};
 
 use super::{
     guard,
-    router::{method_at, resolve, same_schema},
+    lookup::{method_at, resolve, same_schema},
     shape::Call,
 };
 use crate::{

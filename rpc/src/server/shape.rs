@@ -148,7 +148,7 @@ impl Call {
     /// # Errors
     /// Always `UNIMPLEMENTED`.
     pub fn unimplemented(self) -> Result<Response> {
-        Err(super::router::no_such_method(
+        Err(super::lookup::no_such_method(
             self.method.service().name,
             self.method.name(),
         ))

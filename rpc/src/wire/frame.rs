@@ -5,11 +5,9 @@ use std::fmt;
 use super::{
     error::WireError,
     limits::{HEADER_BYTES, MAX_HEAD_BYTES, MAX_PAYLOAD_BYTES},
+    version::VERSION,
 };
 use crate::codec::Codec;
-
-/// The version of the protocol, the first byte of every frame.
-pub const VERSION: u8 = 1;
 
 const FLAG_ONEWAY: u8 = 0b0000_0001;
 

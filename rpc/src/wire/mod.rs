@@ -36,11 +36,13 @@ mod head;
 mod hello;
 mod lane;
 pub mod limits;
+mod version;
 
 pub use batch::{length_prefix_bytes, next_message, put_length};
 pub use entries::metadata_fits;
 pub use error::WireError;
-pub use frame::{FrameType, Header, RequestId, VERSION};
+pub use frame::{FrameType, Header, RequestId};
 pub use head::{RequestHead, ResponseHead, StatusHead};
 pub use hello::Hello;
 pub use lane::{put_call, split_call};
+pub use version::VERSION;
