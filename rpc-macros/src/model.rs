@@ -73,9 +73,7 @@ pub(crate) enum Request {
     /// A stream of messages.
     Stream {
         argument: Ident,
-        /// `Streaming<T>`, as written.
-        ty: Box<Type>,
-        /// `T`.
+        /// `T` of `Streaming<T>`.
         item: Box<Type>,
     },
 }

@@ -2,6 +2,7 @@
 
 pub use std::{
     future::Future,
+    marker::Send,
     option::Option,
     result::Result as StdResult,
     string::String,
@@ -16,7 +17,9 @@ pub use serde;
 pub use crate::{
     call::{Codec, Context, Request, Response, Streaming},
     client::{CallOptions, Client},
-    describe,
+    describe::{
+        bidirectional, client_streaming, methods, oneway, server_streaming, service, unary,
+    },
     dispatch::{Channel, Dispatch},
     message::Message,
     method::{Fingerprint, MethodDescriptor, Priority, ServiceDescriptor, Shape},

@@ -4,8 +4,7 @@ extern crate self as blixard_rpc;
 
 #[doc(hidden)]
 pub mod codegen;
-#[doc(hidden)]
-pub mod describe;
+mod describe;
 
 pub mod call;
 pub mod client;

@@ -17,19 +17,18 @@ pub(super) fn client(service: &Service) -> TokenStream {
         .enumerate()
         .map(|(place, method)| call(service, method, place));
     quote! {
-        #[allow(dead_code)]
-        impl<__C: __rpc::Dispatch + ::core::clone::Clone> #client<__C> {
+        impl<__C: __rpc::Dispatch + __rpc::Clone> #client<__C> {
             #[doc = "A client that calls through `channel`."]
             #vis fn new(channel: __C) -> Self {
                 Self(__rpc::Client::new(channel))
             }
             #[doc = "The same client with these options for its calls; a `&Context` hands on what it has."]
             #[must_use]
-            #vis fn with(&self, options: impl ::core::convert::Into<__rpc::CallOptions>) -> Self {
+            #vis fn with(&self, options: impl __rpc::Into<__rpc::CallOptions>) -> Self {
                 Self(self.0.with(options))
             }
         }
-        impl<__C: __rpc::Dispatch + ::core::clone::Clone> #ident for #client<__C> {
+        impl<__C: __rpc::Dispatch + __rpc::Clone> #ident for #client<__C> {
             #(#methods)*
         }
     }
@@ -39,12 +38,14 @@ fn call(service: &Service, method: &Method, place: usize) -> TokenStream {
     let cfgs = &method.cfgs;
     let shape = super::shape(method);
     let index = super::index(service, place);
-    let signature = super::service::spelled_out(&bare(method));
-    let request = match &method.request {
-        Request::Unit => quote!(()),
-        Request::Message { argument, .. } | Request::Stream { argument, .. } => quote!(#argument),
+    let signature = super::spelled_out(&bare(method));
+    let (made, request) = match &method.request {
+        Request::Unit => (None, quote!(())),
+        Request::Message { argument, .. } | Request::Stream { argument, .. } => {
+            (None, quote!(#argument))
+        }
         Request::Fields(fields) => {
-            let request = service.request(method);
+            let ty = service.request(method);
             let fields = fields.iter().map(|Field { name, argument, .. }| {
                 if name == argument {
                     quote!(#name)
@@ -52,7 +53,10 @@ fn call(service: &Service, method: &Method, place: usize) -> TokenStream {
                     quote!(#name: #argument)
                 }
             });
-            quote!(#request { #(#fields),* })
+            (
+                Some(quote!(let request = #ty { #(#fields),* };)),
+                quote!(request),
+            )
         }
     };
     let call = match &method.context {
@@ -61,7 +65,7 @@ fn call(service: &Service, method: &Method, place: usize) -> TokenStream {
         },
         None => quote!(self.0.#shape(&__METHODS[#index], #request)),
     };
-    quote!(#(#cfgs)* #signature { #call })
+    quote!(#(#cfgs)* #signature { #made #call })
 }
 
 /// The signature without what belongs to a body: attributes and `mut` of arguments.

@@ -20,9 +20,9 @@ pub(super) fn descriptor(service: &Service) -> TokenStream {
         .map(|method| describe(service, method));
     quote! {
         static __SERVICE: __rpc::ServiceDescriptor =
-            __rpc::describe::service(#full_name, #docs, __METHODS);
+            __rpc::service(#full_name, #docs, __METHODS);
         static __METHODS: &[__rpc::MethodDescriptor] =
-            &__rpc::describe::methods(#marker::descriptor, [#(#methods,)*]);
+            &__rpc::methods(#marker::descriptor, [#(#methods,)*]);
         impl #marker {
             #[doc = "What is known of the service before any call."]
             #[must_use]
@@ -44,8 +44,13 @@ fn describe(service: &Service, method: &Method) -> TokenStream {
     let shape = super::shape(method);
     let path = format!("/{}/{}", service.full_name, method.name);
     let request = match &method.request {
+        Request::Unit => quote!(()),
+        Request::Message { ty, .. } => quote!(#ty),
         Request::Stream { item, .. } => quote!(#item),
-        _ => super::request_type(service, method),
+        Request::Fields(_) => {
+            let request = service.request(method);
+            quote!(#request)
+        }
     };
     let messages = match &method.response {
         Response::Nothing => quote!(#request),
@@ -53,7 +58,7 @@ fn describe(service: &Service, method: &Method) -> TokenStream {
     };
     let docs = (!docs.is_empty()).then(|| quote!(.with_docs(#docs)));
     let settings = with_settings(settings);
-    quote!(#(#cfgs)* __rpc::describe::#shape::<#messages>(#path) #docs #settings)
+    quote!(#(#cfgs)* __rpc::#shape::<#messages>(#path) #docs #settings)
 }
 
 fn with_settings(settings: &Settings) -> TokenStream {

@@ -63,11 +63,11 @@ fn implementations(input: &Input) -> TokenStream {
                 ::core::unreachable!()
             }
         }
-        impl<__C: __rpc::Dispatch + ::core::clone::Clone> #client<__C> {
+        impl<__C: __rpc::Dispatch + __rpc::Clone> #client<__C> {
             #vis fn new(channel: __C) -> Self {
                 Self(__rpc::Client::new(channel))
             }
-            #vis fn with(&self, options: impl ::core::convert::Into<__rpc::CallOptions>) -> Self {
+            #vis fn with(&self, options: impl __rpc::Into<__rpc::CallOptions>) -> Self {
                 Self(self.0.with(options))
             }
         }
@@ -83,7 +83,7 @@ fn implementations(input: &Input) -> TokenStream {
                 ::core::unreachable!()
             }
             async fn serve(
-                _: ::std::sync::Arc<__T>,
+                _: __rpc::Arc<__T>,
                 call: __rpc::Call,
             ) -> __rpc::Result<__rpc::Response> {
                 call.unimplemented()
@@ -111,7 +111,7 @@ fn stub(input: &Input) -> Option<TokenStream> {
             .filter(|attr| attr.path().is_ident("cfg"));
         let signature = declared(method);
         let function = if signature.asyncness.is_some() {
-            let signature = super::service::spelled_out(&signature);
+            let signature = super::spelled_out(&signature);
             quote!(#signature { async move { ::core::unreachable!() } })
         } else if returns_impl(&signature.output) {
             return None;
@@ -127,7 +127,7 @@ fn stub(input: &Input) -> Option<TokenStream> {
     });
     (unsafety.is_empty() && !foreign && input.generics.where_clause.is_none()).then(|| {
         quote! {
-            impl<__C: __rpc::Dispatch + ::core::clone::Clone> #ident for #client<__C> {
+            impl<__C: __rpc::Dispatch + __rpc::Clone> #ident for #client<__C> {
                 #(#methods)*
             }
         }

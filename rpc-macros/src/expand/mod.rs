@@ -14,7 +14,7 @@ use quote::{format_ident, quote};
 
 pub(crate) use fallback::fallback;
 
-use crate::model::{Method, Request, Service};
+use crate::model::{Method, Service};
 
 /// The whole expansion of `#[iroh_service]`.
 pub(crate) fn service(service: &Service) -> TokenStream {
@@ -29,12 +29,13 @@ pub(crate) fn service(service: &Service) -> TokenStream {
     let descriptor = descriptor::descriptor(service);
     let server = server::server(service);
     let client = client::client(service);
-    let allow = allow_deprecated(service.deprecated);
+    // Generated code may use what the user says not to use, and need not use all of itself.
+    let deprecated = service.deprecated.then(|| quote!(, deprecated));
     quote! {
         #item
         #(#requests)*
         #names
-        #allow
+        #[allow(dead_code #deprecated)]
         const _: () = {
             use ::blixard_rpc::codegen as __rpc;
             #descriptor
@@ -42,11 +43,6 @@ pub(crate) fn service(service: &Service) -> TokenStream {
             #client
         };
     }
-}
-
-/// Generated code may use what the user says not to use.
-fn allow_deprecated(deprecated: bool) -> Option<TokenStream> {
-    deprecated.then(|| quote!(#[allow(deprecated)]))
 }
 
 /// The place of a method among those that are compiled in: a sum where `#[cfg]` is on one before it.
@@ -71,17 +67,9 @@ fn index(service: &Service, place: usize) -> TokenStream {
     quote!(#fixed #(+ #conditional)*)
 }
 
-/// The type of the request, as the handler takes it.
-fn request_type(service: &Service, method: &Method) -> TokenStream {
-    match &method.request {
-        Request::Unit => quote!(()),
-        Request::Message { ty, .. } => quote!(#ty),
-        Request::Stream { ty, .. } => quote!(#ty),
-        Request::Fields(_) => {
-            let request = service.request(method);
-            quote!(#request)
-        }
-    }
+/// The signature of a method with its future spelled out, where `__rpc` is the runtime.
+fn spelled_out(signature: &syn::Signature) -> TokenStream {
+    service::spelled_out(signature, &quote!(__rpc::Future), &quote!(__rpc::Send))
 }
 
 /// The function of the runtime that carries calls of a method's shape.

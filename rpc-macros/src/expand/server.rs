@@ -19,10 +19,10 @@ pub(super) fn server(service: &Service) -> TokenStream {
         .iter()
         .any(|method| method.context.is_some());
     let mutable = with_context.then(|| quote!(mut));
-    let target = if service.methods.is_empty() {
-        quote!(_)
+    let (parameter, borrowed) = if service.methods.is_empty() {
+        (quote!(_), None)
     } else {
-        quote!(target)
+        (quote!(target), Some(quote!(let target = &*target;)))
     };
     quote! {
         impl<__T: #ident> __rpc::Service<__T> for #marker {
@@ -30,9 +30,10 @@ pub(super) fn server(service: &Service) -> TokenStream {
                 &__SERVICE
             }
             async fn serve(
-                #target: ::std::sync::Arc<__T>,
+                #parameter: __rpc::Arc<__T>,
                 #mutable call: __rpc::Call,
             ) -> __rpc::Result<__rpc::Response> {
+                #borrowed
                 match call.index() {
                     #(#arms)*
                     _ => call.unimplemented(),
@@ -55,22 +56,20 @@ fn arm(service: &Service, method: &Method, place: usize) -> TokenStream {
     } else {
         index
     };
-    let ty = super::request_type(service, method);
     let (request, arguments) = match &method.request {
-        Request::Unit => (quote!((): ()), quote!()),
+        Request::Unit => (quote!(()), quote!()),
         Request::Fields(fields) => {
+            let ty = service.request(method);
             let names = fields.iter().map(|Field { name, .. }| name);
             (quote!(request: #ty), quote!(#(request.#names),*))
         }
-        _ => (quote!(request: #ty), quote!(request)),
+        Request::Message { .. } | Request::Stream { .. } => (quote!(request), quote!(request)),
     };
     let (context, cx) = match &method.context {
-        Some(_) => (Some(quote!(let cx = call.context();)), Some(quote!(&cx,))),
+        Some(_) => (Some(quote!(let cx = &call.context();)), Some(quote!(cx,))),
         None => (None, None),
     };
-    let call = quote! {
-        call.#shape(async move |#request| __T::#function(&target, #cx #arguments).await).await
-    };
+    let call = quote!(call.#shape(|#request| target.#function(#cx #arguments)).await);
     match context {
         Some(context) => quote!(#(#cfgs)* #pattern => { #context #call }),
         None => quote!(#(#cfgs)* #pattern => #call,),

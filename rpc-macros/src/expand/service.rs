@@ -37,15 +37,23 @@ pub(super) fn function(signature: &Signature, body: Option<&Group>) -> TokenStre
             None => quote!(#signature;),
         };
     }
-    let signature = spelled_out(signature);
+    let signature = spelled_out(
+        signature,
+        &quote!(::core::future::Future),
+        &quote!(::core::marker::Send),
+    );
     match body {
         Some(body) => quote!(#signature { async move #body }),
         None => quote!(#signature;),
     }
 }
 
-/// The signature with its future spelled out.
-pub(super) fn spelled_out(signature: &Signature) -> TokenStream {
+/// The signature with its future spelled out; in the trait by the paths of `core`, in the `const _` by those of the runtime.
+pub(super) fn spelled_out(
+    signature: &Signature,
+    future: &TokenStream,
+    send: &TokenStream,
+) -> TokenStream {
     let mut plain = signature.clone();
     plain.asyncness = None;
     plain.output = ReturnType::Default;
@@ -54,9 +62,7 @@ pub(super) fn spelled_out(signature: &Signature) -> TokenStream {
         ReturnType::Default => quote!(()),
         ReturnType::Type(_, ty) => quote!(#ty),
     };
-    quote! {
-        #plain -> impl ::core::future::Future<Output = #output> + ::core::marker::Send #clause
-    }
+    quote!(#plain -> impl #future<Output = #output> + #send #clause)
 }
 
 /// The messages that are generated for several or tagged arguments.
@@ -122,7 +128,6 @@ pub(super) fn names(
     quote! {
         #[doc = #client_docs]
         #(#deprecated)*
-        #[allow(dead_code)]
         #[derive(::core::clone::Clone, ::core::fmt::Debug)]
         #vis struct #client<#channel = ::blixard_rpc::codegen::Channel>(
             ::blixard_rpc::codegen::Client<#channel>,
@@ -132,7 +137,6 @@ pub(super) fn names(
         #[allow(dead_code)]
         #vis type #server<T> = ::blixard_rpc::codegen::Server<#marker, T>;
         #[doc = #marker_docs]
-        #[allow(dead_code)]
         #[derive(::core::clone::Clone, ::core::marker::Copy, ::core::fmt::Debug)]
         #vis struct #marker;
     }

@@ -60,3 +60,30 @@ fn expansions_are_as_reviewed() {
     }
     assert!(cases >= 5, "only {cases} snapshots found");
 }
+
+/// What the macro adds to a trait: sixty lines, and twelve for each method of usual size.
+#[test]
+fn expansions_are_short() {
+    for name in ["greeter", "empty"] {
+        let source = fs::read_to_string(snapshots().join(name).with_extension("rs")).unwrap();
+        let expansion: syn::File = syn::parse_str(&expand(&source)).unwrap();
+        let mut methods = 0;
+        let added = expansion
+            .items
+            .into_iter()
+            .filter(|item| match item {
+                syn::Item::Trait(item) => {
+                    methods = item.items.len();
+                    false
+                }
+                _ => true,
+            })
+            .map(|item| print(quote::quote!(#item)).lines().count())
+            .sum::<usize>();
+        let budget = 60 + 12 * methods;
+        assert!(
+            added <= budget,
+            "the expansion of {name} adds {added} lines, {budget} are allowed"
+        );
+    }
+}

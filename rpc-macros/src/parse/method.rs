@@ -339,7 +339,6 @@ fn stream_argument(argument: &Argument, settings: &Settings, errors: &Errors) ->
     }
     Some(Request::Stream {
         argument: argument.ident.clone(),
-        ty: Box::new(argument.ty.clone()),
         item: Box::new(item(&argument.ty, errors)?),
     })
 }

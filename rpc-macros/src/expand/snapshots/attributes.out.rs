@@ -44,7 +44,6 @@ pub(crate) struct AttributesOneTaggedRequest {
 }
 ///Calls a [`Attributes`] through a channel; implements the trait, each method by one call.
 #[deprecated(note = "too much")]
-#[allow(dead_code)]
 #[derive(::core::clone::Clone, ::core::fmt::Debug)]
 pub(crate) struct AttributesClient<C = ::blixard_rpc::codegen::Channel>(
     ::blixard_rpc::codegen::Client<C>,
@@ -57,30 +56,29 @@ pub(crate) type AttributesServer<T> = ::blixard_rpc::codegen::Server<
     T,
 >;
 ///The service `demo.v1.Everything` that [`Attributes`] declares.
-#[allow(dead_code)]
 #[derive(::core::clone::Clone, ::core::marker::Copy, ::core::fmt::Debug)]
 pub(crate) struct AttributesService;
-#[allow(deprecated)]
+#[allow(dead_code, deprecated)]
 const _: () = {
     use ::blixard_rpc::codegen as __rpc;
-    static __SERVICE: __rpc::ServiceDescriptor = __rpc::describe::service(
+    static __SERVICE: __rpc::ServiceDescriptor = __rpc::service(
         "demo.v1.Everything",
         "Everything that can be said of a method.",
         __METHODS,
     );
-    static __METHODS: &[__rpc::MethodDescriptor] = &__rpc::describe::methods(
+    static __METHODS: &[__rpc::MethodDescriptor] = &__rpc::methods(
         AttributesService::descriptor,
         [
-            __rpc::describe::unary::<(), ()>("/demo.v1.Everything/Renamed")
+            __rpc::unary::<(), ()>("/demo.v1.Everything/Renamed")
                 .with_idempotent()
                 .with_deadline(::core::time::Duration::from_micros(250000))
                 .with_priority(__rpc::Priority::High)
                 .with_max_message_bytes(65536),
-            __rpc::describe::unary::<
+            __rpc::unary::<
                 AttributesTaggedRequest,
                 Vec<u8>,
             >("/demo.v1.Everything/Tagged"),
-            __rpc::describe::unary::<
+            __rpc::unary::<
                 AttributesOneTaggedRequest,
                 (),
             >("/demo.v1.Everything/OneTagged"),
@@ -98,21 +96,22 @@ const _: () = {
             &__SERVICE
         }
         async fn serve(
-            target: ::std::sync::Arc<__T>,
+            target: __rpc::Arc<__T>,
             mut call: __rpc::Call,
         ) -> __rpc::Result<__rpc::Response> {
+            let target = &*target;
             match call.index() {
-                0 => call.unary(async move |(): ()| __T::settings(&target).await).await,
+                0 => call.unary(|()| target.settings()).await,
                 1 => {
-                    let cx = call.context();
-                    call.unary(async move |request: AttributesTaggedRequest| {
-                            __T::tagged(&target, &cx, request.name, request.limit).await
+                    let cx = &call.context();
+                    call.unary(|request: AttributesTaggedRequest| {
+                            target.tagged(cx, request.name, request.limit)
                         })
                         .await
                 }
                 2 => {
-                    call.unary(async move |request: AttributesOneTaggedRequest| {
-                            __T::one_tagged(&target, request.after).await
+                    call.unary(|request: AttributesOneTaggedRequest| {
+                            target.one_tagged(request.after)
                         })
                         .await
                 }
@@ -120,8 +119,7 @@ const _: () = {
             }
         }
     }
-    #[allow(dead_code)]
-    impl<__C: __rpc::Dispatch + ::core::clone::Clone> AttributesClient<__C> {
+    impl<__C: __rpc::Dispatch + __rpc::Clone> AttributesClient<__C> {
         ///A client that calls through `channel`.
         pub(crate) fn new(channel: __C) -> Self {
             Self(__rpc::Client::new(channel))
@@ -130,18 +128,15 @@ const _: () = {
         #[must_use]
         pub(crate) fn with(
             &self,
-            options: impl ::core::convert::Into<__rpc::CallOptions>,
+            options: impl __rpc::Into<__rpc::CallOptions>,
         ) -> Self {
             Self(self.0.with(options))
         }
     }
-    impl<__C: __rpc::Dispatch + ::core::clone::Clone> Attributes
-    for AttributesClient<__C> {
+    impl<__C: __rpc::Dispatch + __rpc::Clone> Attributes for AttributesClient<__C> {
         fn settings(
             &self,
-        ) -> impl ::core::future::Future<
-            Output = Result<(), Failure>,
-        > + ::core::marker::Send {
+        ) -> impl __rpc::Future<Output = Result<(), Failure>> + __rpc::Send {
             self.0.unary(&__METHODS[0], ())
         }
         fn tagged(
@@ -149,35 +144,21 @@ const _: () = {
             cx: &blixard_rpc::Context,
             name: String,
             _limit: u32,
-        ) -> impl ::core::future::Future<
-            Output = Result<Vec<u8>, Failure>,
-        > + ::core::marker::Send {
-            async move {
-                self.0
-                    .with(cx)
-                    .unary(
-                        &__METHODS[1],
-                        AttributesTaggedRequest {
-                            name,
-                            limit: _limit,
-                        },
-                    )
-                    .await
-            }
+        ) -> impl __rpc::Future<Output = Result<Vec<u8>, Failure>> + __rpc::Send {
+            let request = AttributesTaggedRequest {
+                name,
+                limit: _limit,
+            };
+            async move { self.0.with(cx).unary(&__METHODS[1], request).await }
         }
         fn one_tagged(
             &self,
             after: Duration,
-        ) -> impl ::core::future::Future<
-            Output = blixard_rpc::Result<()>,
-        > + ::core::marker::Send {
-            self.0
-                .unary(
-                    &__METHODS[2],
-                    AttributesOneTaggedRequest {
-                        after,
-                    },
-                )
+        ) -> impl __rpc::Future<Output = blixard_rpc::Result<()>> + __rpc::Send {
+            let request = AttributesOneTaggedRequest {
+                after,
+            };
+            self.0.unary(&__METHODS[2], request)
         }
     }
 };

@@ -23,7 +23,6 @@ struct ConditionalExtraRequest {
     b: u32,
 }
 ///Calls a [`Conditional`] through a channel; implements the trait, each method by one call.
-#[allow(dead_code)]
 #[derive(::core::clone::Clone, ::core::fmt::Debug)]
 struct ConditionalClient<C = ::blixard_rpc::codegen::Channel>(
     ::blixard_rpc::codegen::Client<C>,
@@ -32,24 +31,24 @@ struct ConditionalClient<C = ::blixard_rpc::codegen::Channel>(
 #[allow(dead_code)]
 type ConditionalServer<T> = ::blixard_rpc::codegen::Server<ConditionalService, T>;
 ///The service `Conditional` that [`Conditional`] declares.
-#[allow(dead_code)]
 #[derive(::core::clone::Clone, ::core::marker::Copy, ::core::fmt::Debug)]
 struct ConditionalService;
+#[allow(dead_code)]
 const _: () = {
     use ::blixard_rpc::codegen as __rpc;
-    static __SERVICE: __rpc::ServiceDescriptor = __rpc::describe::service(
+    static __SERVICE: __rpc::ServiceDescriptor = __rpc::service(
         "Conditional",
         "",
         __METHODS,
     );
-    static __METHODS: &[__rpc::MethodDescriptor] = &__rpc::describe::methods(
+    static __METHODS: &[__rpc::MethodDescriptor] = &__rpc::methods(
         ConditionalService::descriptor,
         [
-            __rpc::describe::unary::<(), ()>("/Conditional/First"),
+            __rpc::unary::<(), ()>("/Conditional/First"),
             #[cfg(feature = "extra")]
             #[cfg(unix)]
-            __rpc::describe::unary::<ConditionalExtraRequest, u32>("/Conditional/Extra"),
-            __rpc::describe::unary::<(), ()>("/Conditional/Last"),
+            __rpc::unary::<ConditionalExtraRequest, u32>("/Conditional/Extra"),
+            __rpc::unary::<(), ()>("/Conditional/Last"),
         ],
     );
     impl ConditionalService {
@@ -64,44 +63,41 @@ const _: () = {
             &__SERVICE
         }
         async fn serve(
-            target: ::std::sync::Arc<__T>,
+            target: __rpc::Arc<__T>,
             call: __rpc::Call,
         ) -> __rpc::Result<__rpc::Response> {
+            let target = &*target;
             match call.index() {
-                0 => call.unary(async move |(): ()| __T::first(&target).await).await,
+                0 => call.unary(|()| target.first()).await,
                 #[cfg(feature = "extra")]
                 #[cfg(unix)]
                 1 => {
-                    call.unary(async move |request: ConditionalExtraRequest| {
-                            __T::extra(&target, request.a, request.b).await
+                    call.unary(|request: ConditionalExtraRequest| {
+                            target.extra(request.a, request.b)
                         })
                         .await
                 }
                 index if index
                     == 1 + ::core::cfg!(all(feature = "extra", unix)) as usize => {
-                    call.unary(async move |(): ()| __T::last(&target).await).await
+                    call.unary(|()| target.last()).await
                 }
                 _ => call.unimplemented(),
             }
         }
     }
-    #[allow(dead_code)]
-    impl<__C: __rpc::Dispatch + ::core::clone::Clone> ConditionalClient<__C> {
+    impl<__C: __rpc::Dispatch + __rpc::Clone> ConditionalClient<__C> {
         ///A client that calls through `channel`.
         fn new(channel: __C) -> Self {
             Self(__rpc::Client::new(channel))
         }
         ///The same client with these options for its calls; a `&Context` hands on what it has.
         #[must_use]
-        fn with(&self, options: impl ::core::convert::Into<__rpc::CallOptions>) -> Self {
+        fn with(&self, options: impl __rpc::Into<__rpc::CallOptions>) -> Self {
             Self(self.0.with(options))
         }
     }
-    impl<__C: __rpc::Dispatch + ::core::clone::Clone> Conditional
-    for ConditionalClient<__C> {
-        fn first(
-            &self,
-        ) -> impl ::core::future::Future<Output = Result<()>> + ::core::marker::Send {
+    impl<__C: __rpc::Dispatch + __rpc::Clone> Conditional for ConditionalClient<__C> {
+        fn first(&self) -> impl __rpc::Future<Output = Result<()>> + __rpc::Send {
             self.0.unary(&__METHODS[0], ())
         }
         #[cfg(feature = "extra")]
@@ -110,12 +106,11 @@ const _: () = {
             &self,
             a: u32,
             b: u32,
-        ) -> impl ::core::future::Future<Output = Result<u32>> + ::core::marker::Send {
-            self.0.unary(&__METHODS[1], ConditionalExtraRequest { a, b })
+        ) -> impl __rpc::Future<Output = Result<u32>> + __rpc::Send {
+            let request = ConditionalExtraRequest { a, b };
+            self.0.unary(&__METHODS[1], request)
         }
-        fn last(
-            &self,
-        ) -> impl ::core::future::Future<Output = Result<()>> + ::core::marker::Send {
+        fn last(&self) -> impl __rpc::Future<Output = Result<()>> + __rpc::Send {
             self.0
                 .unary(
                     &__METHODS[1 + ::core::cfg!(all(feature = "extra", unix)) as usize],

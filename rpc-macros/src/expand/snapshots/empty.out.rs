@@ -1,6 +1,5 @@
 pub trait Empty: ::core::marker::Send + ::core::marker::Sync + 'static {}
 ///Calls a [`Empty`] through a channel; implements the trait, each method by one call.
-#[allow(dead_code)]
 #[derive(::core::clone::Clone, ::core::fmt::Debug)]
 pub struct EmptyClient<C = ::blixard_rpc::codegen::Channel>(
     ::blixard_rpc::codegen::Client<C>,
@@ -9,17 +8,13 @@ pub struct EmptyClient<C = ::blixard_rpc::codegen::Channel>(
 #[allow(dead_code)]
 pub type EmptyServer<T> = ::blixard_rpc::codegen::Server<EmptyService, T>;
 ///The service `Empty` that [`Empty`] declares.
-#[allow(dead_code)]
 #[derive(::core::clone::Clone, ::core::marker::Copy, ::core::fmt::Debug)]
 pub struct EmptyService;
+#[allow(dead_code)]
 const _: () = {
     use ::blixard_rpc::codegen as __rpc;
-    static __SERVICE: __rpc::ServiceDescriptor = __rpc::describe::service(
-        "Empty",
-        "",
-        __METHODS,
-    );
-    static __METHODS: &[__rpc::MethodDescriptor] = &__rpc::describe::methods(
+    static __SERVICE: __rpc::ServiceDescriptor = __rpc::service("Empty", "", __METHODS);
+    static __METHODS: &[__rpc::MethodDescriptor] = &__rpc::methods(
         EmptyService::descriptor,
         [],
     );
@@ -35,7 +30,7 @@ const _: () = {
             &__SERVICE
         }
         async fn serve(
-            _: ::std::sync::Arc<__T>,
+            _: __rpc::Arc<__T>,
             call: __rpc::Call,
         ) -> __rpc::Result<__rpc::Response> {
             match call.index() {
@@ -43,20 +38,16 @@ const _: () = {
             }
         }
     }
-    #[allow(dead_code)]
-    impl<__C: __rpc::Dispatch + ::core::clone::Clone> EmptyClient<__C> {
+    impl<__C: __rpc::Dispatch + __rpc::Clone> EmptyClient<__C> {
         ///A client that calls through `channel`.
         pub fn new(channel: __C) -> Self {
             Self(__rpc::Client::new(channel))
         }
         ///The same client with these options for its calls; a `&Context` hands on what it has.
         #[must_use]
-        pub fn with(
-            &self,
-            options: impl ::core::convert::Into<__rpc::CallOptions>,
-        ) -> Self {
+        pub fn with(&self, options: impl __rpc::Into<__rpc::CallOptions>) -> Self {
             Self(self.0.with(options))
         }
     }
-    impl<__C: __rpc::Dispatch + ::core::clone::Clone> Empty for EmptyClient<__C> {}
+    impl<__C: __rpc::Dispatch + __rpc::Clone> Empty for EmptyClient<__C> {}
 };

@@ -40,7 +40,6 @@ pub struct GreeterGreetRequest {
     pub polite: bool,
 }
 ///Calls a [`Greeter`] through a channel; implements the trait, each method by one call.
-#[allow(dead_code)]
 #[derive(::core::clone::Clone, ::core::fmt::Debug)]
 pub struct GreeterClient<C = ::blixard_rpc::codegen::Channel>(
     ::blixard_rpc::codegen::Client<C>,
@@ -49,35 +48,28 @@ pub struct GreeterClient<C = ::blixard_rpc::codegen::Channel>(
 #[allow(dead_code)]
 pub type GreeterServer<T> = ::blixard_rpc::codegen::Server<GreeterService, T>;
 ///The service `demo.v1.Greeter` that [`Greeter`] declares.
-#[allow(dead_code)]
 #[derive(::core::clone::Clone, ::core::marker::Copy, ::core::fmt::Debug)]
 pub struct GreeterService;
+#[allow(dead_code)]
 const _: () = {
     use ::blixard_rpc::codegen as __rpc;
-    static __SERVICE: __rpc::ServiceDescriptor = __rpc::describe::service(
+    static __SERVICE: __rpc::ServiceDescriptor = __rpc::service(
         "demo.v1.Greeter",
         "Greets people.",
         __METHODS,
     );
-    static __METHODS: &[__rpc::MethodDescriptor] = &__rpc::describe::methods(
+    static __METHODS: &[__rpc::MethodDescriptor] = &__rpc::methods(
         GreeterService::descriptor,
         [
-            __rpc::describe::unary::<
-                GreeterGreetRequest,
-                Greeting,
-            >("/demo.v1.Greeter/Greet")
+            __rpc::unary::<GreeterGreetRequest, Greeting>("/demo.v1.Greeter/Greet")
                 .with_docs("Greets one person."),
-            __rpc::describe::server_streaming::<
-                String,
-                Greeting,
-            >("/demo.v1.Greeter/Follow")
+            __rpc::server_streaming::<String, Greeting>("/demo.v1.Greeter/Follow")
                 .with_docs("Greets again and again."),
-            __rpc::describe::client_streaming::<String, u64>("/demo.v1.Greeter/Collect")
+            __rpc::client_streaming::<String, u64>("/demo.v1.Greeter/Collect")
                 .with_docs("Counts names."),
-            __rpc::describe::bidirectional::<Line, Line>("/demo.v1.Greeter/Chat")
+            __rpc::bidirectional::<Line, Line>("/demo.v1.Greeter/Chat")
                 .with_docs("Talks."),
-            __rpc::describe::oneway::<Event>("/demo.v1.Greeter/Note")
-                .with_docs("Takes a note."),
+            __rpc::oneway::<Event>("/demo.v1.Greeter/Note").with_docs("Takes a note."),
         ],
     );
     impl GreeterService {
@@ -92,104 +84,71 @@ const _: () = {
             &__SERVICE
         }
         async fn serve(
-            target: ::std::sync::Arc<__T>,
+            target: __rpc::Arc<__T>,
             mut call: __rpc::Call,
         ) -> __rpc::Result<__rpc::Response> {
+            let target = &*target;
             match call.index() {
                 0 => {
-                    call.unary(async move |request: GreeterGreetRequest| {
-                            __T::greet(&target, request.name, request.polite).await
+                    call.unary(|request: GreeterGreetRequest| {
+                            target.greet(request.name, request.polite)
                         })
                         .await
                 }
-                1 => {
-                    call.server_streaming(async move |request: String| {
-                            __T::follow(&target, request).await
-                        })
-                        .await
-                }
-                2 => {
-                    call.client_streaming(async move |request: Streaming<String>| {
-                            __T::collect(&target, request).await
-                        })
-                        .await
-                }
+                1 => call.server_streaming(|request| target.follow(request)).await,
+                2 => call.client_streaming(|request| target.collect(request)).await,
                 3 => {
-                    let cx = call.context();
-                    call.bidirectional(async move |request: Streaming<Line>| {
-                            __T::chat(&target, &cx, request).await
-                        })
-                        .await
+                    let cx = &call.context();
+                    call.bidirectional(|request| target.chat(cx, request)).await
                 }
-                4 => {
-                    call.oneway(async move |request: Event| {
-                            __T::note(&target, request).await
-                        })
-                        .await
-                }
+                4 => call.oneway(|request| target.note(request)).await,
                 _ => call.unimplemented(),
             }
         }
     }
-    #[allow(dead_code)]
-    impl<__C: __rpc::Dispatch + ::core::clone::Clone> GreeterClient<__C> {
+    impl<__C: __rpc::Dispatch + __rpc::Clone> GreeterClient<__C> {
         ///A client that calls through `channel`.
         pub fn new(channel: __C) -> Self {
             Self(__rpc::Client::new(channel))
         }
         ///The same client with these options for its calls; a `&Context` hands on what it has.
         #[must_use]
-        pub fn with(
-            &self,
-            options: impl ::core::convert::Into<__rpc::CallOptions>,
-        ) -> Self {
+        pub fn with(&self, options: impl __rpc::Into<__rpc::CallOptions>) -> Self {
             Self(self.0.with(options))
         }
     }
-    impl<__C: __rpc::Dispatch + ::core::clone::Clone> Greeter for GreeterClient<__C> {
+    impl<__C: __rpc::Dispatch + __rpc::Clone> Greeter for GreeterClient<__C> {
         fn greet(
             &self,
             name: String,
             polite: bool,
-        ) -> impl ::core::future::Future<
-            Output = Result<Greeting>,
-        > + ::core::marker::Send {
-            self.0
-                .unary(
-                    &__METHODS[0],
-                    GreeterGreetRequest {
-                        name,
-                        polite,
-                    },
-                )
+        ) -> impl __rpc::Future<Output = Result<Greeting>> + __rpc::Send {
+            let request = GreeterGreetRequest {
+                name,
+                polite,
+            };
+            self.0.unary(&__METHODS[0], request)
         }
         fn follow(
             &self,
             name: String,
-        ) -> impl ::core::future::Future<
-            Output = Result<Streaming<Greeting>>,
-        > + ::core::marker::Send {
+        ) -> impl __rpc::Future<Output = Result<Streaming<Greeting>>> + __rpc::Send {
             self.0.server_streaming(&__METHODS[1], name)
         }
         fn collect(
             &self,
             names: Streaming<String>,
-        ) -> impl ::core::future::Future<Output = Result<u64>> + ::core::marker::Send {
+        ) -> impl __rpc::Future<Output = Result<u64>> + __rpc::Send {
             self.0.client_streaming(&__METHODS[2], names)
         }
         fn chat(
             &self,
             cx: &Context,
             lines: Streaming<Line>,
-        ) -> impl ::core::future::Future<
-            Output = Result<Streaming<Line>>,
-        > + ::core::marker::Send {
+        ) -> impl __rpc::Future<Output = Result<Streaming<Line>>> + __rpc::Send {
             async move { self.0.with(cx).bidirectional(&__METHODS[3], lines).await }
         }
-        fn note(
-            &self,
-            event: Event,
-        ) -> impl ::core::future::Future<Output = ()> + ::core::marker::Send {
+        fn note(&self, event: Event) -> impl __rpc::Future<Output = ()> + __rpc::Send {
             self.0.oneway(&__METHODS[4], event)
         }
     }

@@ -13,7 +13,6 @@ pub trait Mistakes: ::core::marker::Send + ::core::marker::Sync + 'static {
     ) -> impl ::core::future::Future<Output = ()> + ::core::marker::Send;
 }
 ///Calls a [`Mistakes`] through a channel; implements the trait, each method by one call.
-#[allow(dead_code)]
 #[derive(::core::clone::Clone, ::core::fmt::Debug)]
 pub struct MistakesClient<C = ::blixard_rpc::codegen::Channel>(
     ::blixard_rpc::codegen::Client<C>,
@@ -22,7 +21,6 @@ pub struct MistakesClient<C = ::blixard_rpc::codegen::Channel>(
 #[allow(dead_code)]
 pub type MistakesServer<T> = ::blixard_rpc::codegen::Server<MistakesService, T>;
 ///The service `Mistakes` that [`Mistakes`] declares.
-#[allow(dead_code)]
 #[derive(::core::clone::Clone, ::core::marker::Copy, ::core::fmt::Debug)]
 pub struct MistakesService;
 #[allow(deprecated, unused, clippy::all)]
@@ -33,14 +31,11 @@ const _: () = {
             ::core::unreachable!()
         }
     }
-    impl<__C: __rpc::Dispatch + ::core::clone::Clone> MistakesClient<__C> {
+    impl<__C: __rpc::Dispatch + __rpc::Clone> MistakesClient<__C> {
         pub fn new(channel: __C) -> Self {
             Self(__rpc::Client::new(channel))
         }
-        pub fn with(
-            &self,
-            options: impl ::core::convert::Into<__rpc::CallOptions>,
-        ) -> Self {
+        pub fn with(&self, options: impl __rpc::Into<__rpc::CallOptions>) -> Self {
             Self(self.0.with(options))
         }
     }
@@ -49,31 +44,29 @@ const _: () = {
             ::core::unreachable!()
         }
         async fn serve(
-            _: ::std::sync::Arc<__T>,
+            _: __rpc::Arc<__T>,
             call: __rpc::Call,
         ) -> __rpc::Result<__rpc::Response> {
             call.unimplemented()
         }
     }
-    impl<__C: __rpc::Dispatch + ::core::clone::Clone> Mistakes for MistakesClient<__C> {
+    impl<__C: __rpc::Dispatch + __rpc::Clone> Mistakes for MistakesClient<__C> {
         fn right(
             &self,
             name: String,
-        ) -> impl ::core::future::Future<
-            Output = Result<String>,
-        > + ::core::marker::Send {
+        ) -> impl __rpc::Future<Output = Result<String>> + __rpc::Send {
             async move { ::core::unreachable!() }
         }
         fn generic<T>(
             &self,
             value: T,
-        ) -> impl ::core::future::Future<Output = Result<T>> + ::core::marker::Send {
+        ) -> impl __rpc::Future<Output = Result<T>> + __rpc::Send {
             async move { ::core::unreachable!() }
         }
         fn borrowed(
             &mut self,
             name: &str,
-        ) -> impl ::core::future::Future<Output = ()> + ::core::marker::Send {
+        ) -> impl __rpc::Future<Output = ()> + __rpc::Send {
             async move { ::core::unreachable!() }
         }
     }
