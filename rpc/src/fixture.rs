@@ -169,7 +169,7 @@ impl Service<Echo> for EchoService {
         echo()
     }
 
-    async fn serve(target: Arc<Echo>, mut call: Call) -> Result<Response> {
+    async fn serve(target: &Echo, mut call: Call) -> Result<Response> {
         let cx = call.context();
         match call.index() {
             UNARY | SMALL | TIMED | IDEMPOTENT => {
@@ -340,7 +340,7 @@ impl Service<Fast> for FastService {
         echo()
     }
 
-    async fn serve(_: Arc<Fast>, call: Call) -> Result<Response> {
+    async fn serve(_: &Fast, call: Call) -> Result<Response> {
         call.unary(|ask: Text| async move { Ok::<_, Status>(ask) })
             .await
     }

@@ -83,7 +83,7 @@ fn implementations(input: &Input) -> TokenStream {
                 ::core::unreachable!()
             }
             async fn serve(
-                _: __rpc::Arc<__T>,
+                _: &__T,
                 call: __rpc::Call,
             ) -> __rpc::Result<__rpc::Response> {
                 call.unimplemented()

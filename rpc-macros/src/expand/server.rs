@@ -19,10 +19,10 @@ pub(super) fn server(service: &Service) -> TokenStream {
         .iter()
         .any(|method| method.context.is_some());
     let mutable = with_context.then(|| quote!(mut));
-    let (parameter, borrowed) = if service.methods.is_empty() {
-        (quote!(_), None)
+    let parameter = if service.methods.is_empty() {
+        quote!(_)
     } else {
-        (quote!(target), Some(quote!(let target = &*target;)))
+        quote!(target)
     };
     quote! {
         impl<__T: #ident> __rpc::Service<__T> for #marker {
@@ -30,10 +30,9 @@ pub(super) fn server(service: &Service) -> TokenStream {
                 &__SERVICE
             }
             async fn serve(
-                #parameter: __rpc::Arc<__T>,
+                #parameter: &__T,
                 #mutable call: __rpc::Call,
             ) -> __rpc::Result<__rpc::Response> {
-                #borrowed
                 match call.index() {
                     #(#arms)*
                     _ => call.unimplemented(),

@@ -23,7 +23,7 @@ pub trait Service<T>: Send + Sync + 'static {
     ///
     /// # Errors
     /// The status that the call ends with.
-    fn serve(target: Arc<T>, call: Call) -> impl Future<Output = Result<Response>> + Send;
+    fn serve(target: &T, call: Call) -> impl Future<Output = Result<Response>> + Send;
 }
 
 /// An implementation of the trait of service `S`, as a [`Dispatch`]: `GreeterServer<T>` is an alias of it.
@@ -66,7 +66,7 @@ impl<S: Service<T>, T: Send + Sync + 'static> Dispatch for Server<S, T> {
             guard::run(
                 method,
                 deadline,
-                S::serve(target, Call::new(request, method)),
+                S::serve(&target, Call::new(request, method)),
             )
             .await
         }

@@ -96,10 +96,9 @@ const _: () = {
             &__SERVICE
         }
         async fn serve(
-            target: __rpc::Arc<__T>,
+            target: &__T,
             mut call: __rpc::Call,
         ) -> __rpc::Result<__rpc::Response> {
-            let target = &*target;
             match call.index() {
                 0 => call.unary(|()| target.settings()).await,
                 1 => {

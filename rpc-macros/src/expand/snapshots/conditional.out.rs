@@ -63,10 +63,9 @@ const _: () = {
             &__SERVICE
         }
         async fn serve(
-            target: __rpc::Arc<__T>,
+            target: &__T,
             call: __rpc::Call,
         ) -> __rpc::Result<__rpc::Response> {
-            let target = &*target;
             match call.index() {
                 0 => call.unary(|()| target.first()).await,
                 #[cfg(feature = "extra")]

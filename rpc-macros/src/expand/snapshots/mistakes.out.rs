@@ -43,10 +43,7 @@ const _: () = {
         fn descriptor() -> &'static __rpc::ServiceDescriptor {
             ::core::unreachable!()
         }
-        async fn serve(
-            _: __rpc::Arc<__T>,
-            call: __rpc::Call,
-        ) -> __rpc::Result<__rpc::Response> {
+        async fn serve(_: &__T, call: __rpc::Call) -> __rpc::Result<__rpc::Response> {
             call.unimplemented()
         }
     }
