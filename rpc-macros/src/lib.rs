@@ -10,6 +10,7 @@ mod attr;
 mod check;
 mod errors;
 mod expand;
+mod message;
 mod model;
 mod parse;
 
@@ -19,6 +20,20 @@ use proc_macro::TokenStream;
 #[proc_macro_attribute]
 pub fn iroh_service(settings: TokenStream, item: TokenStream) -> TokenStream {
     service(settings.into(), item.into()).into()
+}
+
+/// Makes a message of a struct or enum; see `blixard_rpc::message`.
+#[proc_macro_attribute]
+pub fn message(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    let item = syn::parse_macro_input!(item as syn::DeriveInput);
+    message::attribute(&arguments.into(), item).into()
+}
+
+/// The part of `#[message]` that does not need serde's derives; see `blixard_rpc::message`.
+#[proc_macro_derive(Message, attributes(tag, unknown, prost))]
+pub fn derive_message(item: TokenStream) -> TokenStream {
+    let item = syn::parse_macro_input!(item as syn::DeriveInput);
+    message::derive(&item).into()
 }
 
 /// The pipeline of `#[iroh_service]`.

@@ -21,9 +21,14 @@ pub use crate::{
         bidirectional, client_streaming, methods, oneway, server_streaming, service, unary,
     },
     dispatch::{Channel, Dispatch},
-    message::Message,
+    message::{Message, decode, encode},
     method::{Fingerprint, MethodDescriptor, Priority, ServiceDescriptor, Shape},
-    proto,
+    proto::{
+        self, DecodeError, Field, FieldInfo, Fields, Input, NumberInfo, Numbered, Schema, TypeBody,
+        TypeInfo, Value, ValueType, VariantInfo, VariantPayload, WireType, delimited,
+        field::{self, put_nested, put_value},
+        prost_field,
+    },
     server::{Call, Server, Service},
     status::{Result, Status},
 };

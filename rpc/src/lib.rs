@@ -24,7 +24,7 @@ pub mod wire;
 #[cfg(test)]
 mod fixture;
 
-pub use blixard_rpc_macros::iroh_service;
+pub use blixard_rpc_macros::{Message, iroh_service, message};
 pub use call::{Context, Peer, Streaming};
 pub use client::{CallOptions, ResponseMetadata};
 pub use code::Code;

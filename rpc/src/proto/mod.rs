@@ -1,8 +1,34 @@
 //! Protobuf from Rust types: fields, encoding, descriptors, `.proto` text.
+//!
+//! What a field of a message can be is [`Field`]; what a single, unrepeated one can be is [`Value`]. `#[message]` implements
+//! `Value` for the types of a user. Everything that a field needs lies in these two traits: protobuf, serde and the schema.
+//! What a whole message is lies a floor above, in [`message`](crate::message).
 
-/// Describes a message type to a schema; returns its name there. Filled in by the message floor.
+mod budget;
+mod decode;
+mod encode;
+mod error;
+#[doc(hidden)]
+pub mod field;
+mod fields;
+#[doc(hidden)]
+pub mod prost_field;
+mod scalar;
+mod schema;
+mod time;
+
+pub use budget::{Budget, MAX_DEPTH, MEMORY_FACTOR, MEMORY_FLOOR_BYTES};
+pub use decode::Input;
+pub use encode::delimited;
+pub use error::DecodeError;
+use field::Wire;
+pub use field::{Field, Key, Value};
+pub use fields::{Fields, Numbered};
+pub use prost::encoding::WireType;
+pub use schema::{
+    FieldInfo, FieldType, NumberInfo, Schema, TypeBody, TypeInfo, ValueType, VariantInfo,
+    VariantPayload,
+};
+
+/// Describes a message type to a schema; returns its full name there.
 pub type Describe = fn(&mut Schema) -> String;
-
-/// The types that a service's messages are made of.
-#[derive(Debug, Default)]
-pub struct Schema {}

@@ -1,0 +1,370 @@
+//! From the model to code. Nothing is checked here.
+
+use proc_macro2::{Literal, TokenStream};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
+use syn::{DeriveInput, Ident, spanned::Spanned};
+
+use super::model::{Field, Kind, Message, Number, Payload, Variant, name, snake};
+
+/// The whole expansion of the derive.
+pub(super) fn expand(message: &Message) -> TokenStream {
+    match &message.kind {
+        Kind::Struct(fields) => expand_struct(message, fields),
+        Kind::Oneof { variants, unknown } => expand_oneof(message, variants, unknown.as_ref()),
+        Kind::Enum { numbers, unknown } => expand_enum(message, numbers, unknown),
+    }
+}
+
+/// What stands in for the expansion after an error, so that nothing follows from it.
+pub(super) fn stub(input: &DeriveInput) -> TokenStream {
+    if input.generics.params.is_empty() {
+        let ident = &input.ident;
+        quote!(::blixard_rpc::__message_stub!(#ident);)
+    } else {
+        TokenStream::new()
+    }
+}
+
+fn expand_struct(message: &Message, fields: &[Field]) -> TokenStream {
+    let ident = &message.ident;
+    let info = info(message, {
+        let fields = field_infos(fields);
+        quote!(Message(&[#fields]))
+    });
+    let pattern = pattern(&quote!(Self), fields);
+    let put = put_fields(fields);
+    let take = take_fields(
+        message,
+        &quote!(Self),
+        fields,
+        &quote!(old),
+        &quote!(__rpc::Option::Some(#pattern)),
+    );
+    quote! {
+        const _: () = {
+            use ::blixard_rpc::codegen as __rpc;
+
+            impl __rpc::Fields for #ident {
+                const INFO: &'static __rpc::TypeInfo = #info;
+
+                fn put_fields(&self, out: &mut __rpc::BytesMut) {
+                    let #pattern = self;
+                    #put
+                }
+
+                fn take_fields(
+                    old: __rpc::Option<Self>,
+                    input: &mut __rpc::Input<'_>,
+                ) -> __rpc::Result<Self, __rpc::DecodeError> {
+                    #take
+                }
+            }
+
+            ::blixard_rpc::__message!(#ident);
+        };
+    }
+}
+
+fn expand_oneof(message: &Message, variants: &[Variant], unknown: Option<&Ident>) -> TokenStream {
+    let ident = &message.ident;
+    let type_name = name(ident);
+    let info = info(message, {
+        let oneof = if variants
+            .iter()
+            .any(|variant| snake(&variant.ident) == "kind")
+        {
+            "variant"
+        } else {
+            "kind"
+        };
+        let infos = variants.iter().map(variant_info);
+        quote!(Oneof(#oneof, &[#(#infos),*]))
+    });
+    let puts = variants.iter().map(|variant| {
+        let path = variant_path(variant);
+        let tag = Literal::u32_unsuffixed(variant.tag);
+        match &variant.payload {
+            Payload::Unit => quote!(#path => __rpc::put_value(&(), #tag, out),),
+            Payload::Value { prost: true, .. } => {
+                quote!(#path(f0) => __rpc::prost_field::put_value(f0, #tag, out),)
+            }
+            Payload::Value { ty, .. } => {
+                let put = quote_spanned!(ty.span()=> __rpc::put_value::<#ty>);
+                quote!(#path(f0) => #put(f0, #tag, out),)
+            }
+            Payload::Fields(fields) => {
+                let pattern = pattern(&path, fields);
+                let put = put_fields(fields);
+                quote!(#pattern => __rpc::put_nested(#tag, out, |out| { #put }),)
+            }
+        }
+    });
+    let put_unknown = unknown.map(|unknown| quote!(Self::#unknown => {}));
+    let takes = variants.iter().map(|variant| {
+        let path = variant_path(variant);
+        let tag = Literal::u32_unsuffixed(variant.tag);
+        let field = snake(&variant.ident);
+        let within = quote!(.map_err(|error| error.within(#type_name, #field))?);
+        let body = match &variant.payload {
+            Payload::Unit => quote! {
+                <() as __rpc::Field>::take(&mut __rpc::Option::None, wire, input)#within;
+                slot = __rpc::Option::Some(#path);
+            },
+            Payload::Value { ty, prost } => {
+                let take = if *prost {
+                    quote!(__rpc::prost_field::take)
+                } else {
+                    quote_spanned!(ty.span()=> <#ty as __rpc::Field>::take)
+                };
+                quote! {
+                    let mut f0 = match slot.take() {
+                        __rpc::Option::Some(#path(f0)) => __rpc::Option::Some(f0),
+                        _ => __rpc::Option::None,
+                    };
+                    #take(&mut f0, wire, input)#within;
+                    slot = f0.map(#path);
+                }
+            }
+            Payload::Fields(fields) => {
+                let pattern = pattern(&path, fields);
+                let take = take_fields(
+                    message,
+                    &path,
+                    fields,
+                    &quote!(old),
+                    &quote!(__rpc::Option::Some(#pattern)),
+                );
+                quote! {
+                    let old = slot.take();
+                    slot = __rpc::Option::Some(input.message(wire, |input| { #take })#within);
+                }
+            }
+        };
+        quote!(#tag => { #body })
+    });
+    let none = match unknown {
+        Some(unknown) => quote!(__rpc::Result::Ok(Self::#unknown)),
+        None => {
+            quote!(__rpc::Result::Err(__rpc::DecodeError::unset(#type_name)))
+        }
+    };
+    quote! {
+        const _: () = {
+            use ::blixard_rpc::codegen as __rpc;
+
+            impl __rpc::Fields for #ident {
+                const INFO: &'static __rpc::TypeInfo = #info;
+
+                fn put_fields(&self, out: &mut __rpc::BytesMut) {
+                    match self {
+                        #(#puts)*
+                        #put_unknown
+                    }
+                }
+
+                fn take_fields(
+                    old: __rpc::Option<Self>,
+                    input: &mut __rpc::Input<'_>,
+                ) -> __rpc::Result<Self, __rpc::DecodeError> {
+                    let mut slot = old;
+                    while let __rpc::Option::Some((tag, wire)) = input.next()? {
+                        match tag {
+                            #(#takes)*
+                            _ => input.skip(tag, wire)?,
+                        }
+                    }
+                    match slot {
+                        __rpc::Option::Some(value) => __rpc::Result::Ok(value),
+                        __rpc::Option::None => #none,
+                    }
+                }
+            }
+
+            ::blixard_rpc::__message!(#ident);
+        };
+    }
+}
+
+fn expand_enum(message: &Message, numbers: &[Number], unknown: &Ident) -> TokenStream {
+    let ident = &message.ident;
+    let prefix = snake(ident).to_uppercase();
+    let info = info(message, {
+        let infos = numbers.iter().map(|number| {
+            let name = format!("{prefix}_{}", snake(&number.ident).to_uppercase());
+            let docs = &number.docs;
+            let number = Literal::i32_unsuffixed(number.number);
+            quote!(__rpc::NumberInfo { name: #name, docs: #docs, number: #number })
+        });
+        quote!(Enum(&[#(#infos),*]))
+    });
+    let variants: Vec<_> = numbers.iter().map(|number| &number.ident).collect();
+    let values: Vec<_> = numbers
+        .iter()
+        .map(|number| Literal::i32_unsuffixed(number.number))
+        .collect();
+    quote! {
+        const _: () = {
+            use ::blixard_rpc::codegen as __rpc;
+
+            impl __rpc::Numbered for #ident {
+                const INFO: &'static __rpc::TypeInfo = #info;
+
+                fn number(&self) -> i32 {
+                    match self {
+                        #(Self::#variants => #values,)*
+                        Self::#unknown(number) => *number,
+                    }
+                }
+
+                fn from_number(number: i32) -> Self {
+                    match number {
+                        #(#values => Self::#variants,)*
+                        number => Self::#unknown(number),
+                    }
+                }
+            }
+
+            ::blixard_rpc::__enumeration!(#ident);
+        };
+    }
+}
+
+/// The static description of a type.
+fn info(message: &Message, body: impl ToTokens) -> TokenStream {
+    let name = name(&message.ident);
+    let docs = &message.docs;
+    quote!(&__rpc::TypeInfo { name: #name, docs: #docs, body: __rpc::TypeBody::#body })
+}
+
+fn field_infos(fields: &[Field]) -> TokenStream {
+    let infos = fields.iter().map(|field| {
+        let name = name(&field.ident);
+        let docs = &field.docs;
+        let tag = Literal::u32_unsuffixed(field.tag);
+        let ty = &field.ty;
+        let field_type = if field.prost {
+            quote_spanned!(ty.span()=> __rpc::prost_field::field_type::<#ty, _>)
+        } else {
+            quote_spanned!(ty.span()=> <#ty as __rpc::Field>::field_type)
+        };
+        quote!(__rpc::FieldInfo { name: #name, docs: #docs, tag: #tag, field_type: #field_type })
+    });
+    quote!(#(#infos),*)
+}
+
+fn variant_info(variant: &Variant) -> TokenStream {
+    let variant_name = name(&variant.ident);
+    let field = snake(&variant.ident);
+    let docs = &variant.docs;
+    let tag = Literal::u32_unsuffixed(variant.tag);
+    let payload = match &variant.payload {
+        Payload::Unit => quote!(Value(<() as __rpc::Value>::value_type)),
+        Payload::Value { ty, prost: true } => {
+            quote_spanned!(ty.span()=> Value(__rpc::prost_field::value_type::<#ty, _>))
+        }
+        Payload::Value { ty, prost: false } => {
+            quote_spanned!(ty.span()=> Value(<#ty as __rpc::Value>::value_type))
+        }
+        Payload::Fields(fields) => {
+            let fields = field_infos(fields);
+            quote!(Fields(&[#fields]))
+        }
+    };
+    quote! {
+        __rpc::VariantInfo {
+            name: #variant_name,
+            field: #field,
+            docs: #docs,
+            tag: #tag,
+            payload: __rpc::VariantPayload::#payload,
+        }
+    }
+}
+
+fn variant_path(variant: &Variant) -> TokenStream {
+    let ident = &variant.ident;
+    quote!(Self::#ident)
+}
+
+/// What binds the fields of a struct or variant to `f0`, `f1` and so on, names that cannot meet others.
+fn pattern(path: &TokenStream, fields: &[Field]) -> TokenStream {
+    let idents = fields.iter().map(|field| &field.ident);
+    let slots = slots(fields);
+    quote!(#path { #(#idents: #slots),* })
+}
+
+/// Writes the fields, in the order of their tags, as prost does.
+fn put_fields(fields: &[Field]) -> TokenStream {
+    let mut order: Vec<_> = fields.iter().zip(slots(fields)).collect();
+    order.sort_by_key(|(field, _)| field.tag);
+    order
+        .into_iter()
+        .map(|(field, slot)| {
+            let tag = Literal::u32_unsuffixed(field.tag);
+            let put = method(field, "put");
+            quote!(#put(#slot, #tag, out);)
+        })
+        .collect()
+}
+
+/// Reads fields until the input is empty.
+fn take_fields(
+    message: &Message,
+    path: &TokenStream,
+    fields: &[Field],
+    old: &TokenStream,
+    pattern: &TokenStream,
+) -> TokenStream {
+    let type_name = name(&message.ident);
+    let slots = slots(fields);
+    let idents = fields.iter().map(|field| &field.ident);
+    let takes = fields.iter().zip(&slots).map(|(field, slot)| {
+        let tag = Literal::u32_unsuffixed(field.tag);
+        let field_name = name(&field.ident);
+        let take = method(field, "take");
+        quote! {
+            #tag => #take(&mut #slot, wire, input)
+                .map_err(|error| error.within(#type_name, #field_name))?,
+        }
+    });
+    let finishes = fields.iter().zip(&slots).map(|(field, slot)| {
+        let finish = method(field, "finish");
+        quote!(#finish(#slot, input)?)
+    });
+    let none = slots.iter().map(|_| quote!(__rpc::Option::None));
+    let let_slots = if fields.is_empty() {
+        quote!(let _ = #old;)
+    } else {
+        quote! {
+            let (#(mut #slots,)*) = match #old {
+                #pattern => (#(__rpc::Option::Some(#slots),)*),
+                _ => (#(#none,)*),
+            };
+        }
+    };
+    quote! {
+        #let_slots
+        while let __rpc::Option::Some((tag, wire)) = input.next()? {
+            match tag {
+                #(#takes)*
+                _ => input.skip(tag, wire)?,
+            }
+        }
+        __rpc::Result::Ok(#path { #(#idents: #finishes),* })
+    }
+}
+
+/// The function that does this for a field.
+fn method(field: &Field, method: &str) -> TokenStream {
+    let ty = &field.ty;
+    let method = format_ident!("{method}");
+    if field.prost {
+        quote_spanned!(ty.span()=> __rpc::prost_field::#method)
+    } else {
+        quote_spanned!(ty.span()=> <#ty as __rpc::Field>::#method)
+    }
+}
+
+fn slots(fields: &[Field]) -> Vec<Ident> {
+    (0..fields.len()).map(|at| format_ident!("f{at}")).collect()
+}

@@ -1,0 +1,23 @@
+//! `#[message]` and `#[derive(Message)]`: a plain struct or enum becomes a message in both codecs.
+
+mod attribute;
+mod expand;
+mod model;
+mod parse;
+
+pub(crate) use attribute::attribute;
+
+use proc_macro2::TokenStream;
+use syn::DeriveInput;
+
+/// The derive: what it is made of, or all that is wrong with it.
+pub(crate) fn derive(input: &DeriveInput) -> TokenStream {
+    match parse::parse(input) {
+        Ok(message) => expand::expand(&message),
+        Err(error) => {
+            let error = error.into_compile_error();
+            let stub = expand::stub(input);
+            quote::quote!(#error #stub)
+        }
+    }
+}

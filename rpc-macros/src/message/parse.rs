@@ -1,0 +1,477 @@
+//! From syntax to the model. Every mistake is reported, on the smallest span, with what would be right.
+
+use proc_macro2::Span;
+use syn::{
+    Attribute, Data, DeriveInput, Error, Expr, ExprLit, ExprUnary, Fields, Lit, LitInt, Meta,
+    Result, Type, UnOp, Variant as SynVariant, spanned::Spanned,
+};
+
+use super::model::{Field, Kind, Message, Number, Payload, Variant, name};
+
+/// Understands a type, or says all that is wrong with it.
+pub(super) fn parse(input: &DeriveInput) -> Result<Message> {
+    let mut errors = Errors(None);
+    if !input.generics.params.is_empty() {
+        errors.add(
+            input.generics.span(),
+            "a message cannot be generic: it has one schema; write a type for each use",
+        );
+    }
+    refuse_tag_and_unknown(&input.attrs, "a type", &mut errors);
+    let kind = match &input.data {
+        Data::Struct(data) => match &data.fields {
+            Fields::Named(fields) => fields_of(fields.named.iter(), &mut errors).map(Kind::Struct),
+            Fields::Unit => Some(Kind::Struct(Vec::new())),
+            Fields::Unnamed(fields) => {
+                errors.add(
+                    fields.span(),
+                    "a message needs names for its fields, since its schema has them: write `struct Name { field: Type }`",
+                );
+                None
+            }
+        },
+        Data::Enum(data) => enum_of(input, data.variants.iter().collect(), &mut errors),
+        Data::Union(data) => {
+            errors.add(
+                data.union_token.span,
+                "a union cannot be a message: write an enum",
+            );
+            None
+        }
+    };
+    errors.finish()?;
+    // Without an error there is a kind.
+    let kind = kind.ok_or_else(|| Error::new(input.ident.span(), "cannot be a message"))?;
+    Ok(Message {
+        ident: input.ident.clone(),
+        docs: docs(&input.attrs),
+        kind,
+    })
+}
+
+/// All that is wrong so far.
+pub(super) struct Errors(pub(super) Option<Error>);
+
+impl Errors {
+    pub(super) fn add(&mut self, span: Span, message: impl std::fmt::Display) {
+        self.push(Error::new(span, message));
+    }
+
+    pub(super) fn push(&mut self, error: Error) {
+        match &mut self.0 {
+            Some(errors) => errors.combine(error),
+            None => self.0 = Some(error),
+        }
+    }
+
+    pub(super) fn finish(self) -> Result<()> {
+        self.0.map_or(Ok(()), Err)
+    }
+}
+
+fn fields_of<'a>(
+    fields: impl Iterator<Item = &'a syn::Field>,
+    errors: &mut Errors,
+) -> Option<Vec<Field>> {
+    let mut tags = Tags::default();
+    fields
+        .map(|field| {
+            let ident = field.ident.clone()?;
+            refuse_serde(&field.attrs, errors);
+            refuse_unknown(&field.attrs, errors);
+            refuse_borrowed(&field.ty, errors);
+            let tag = tags.next(&field.attrs, &name(&ident), ident.span(), errors);
+            Some(Field {
+                ident,
+                docs: docs(&field.attrs),
+                tag,
+                ty: field.ty.clone(),
+                prost: flag(&field.attrs, "prost", errors).is_some(),
+            })
+        })
+        .collect()
+}
+
+fn enum_of(input: &DeriveInput, variants: Vec<&SynVariant>, errors: &mut Errors) -> Option<Kind> {
+    let mut unknown: Option<&SynVariant> = None;
+    for variant in &variants {
+        refuse_serde(&variant.attrs, errors);
+        if let Some(attribute) = flag(&variant.attrs, "unknown", errors)
+            && unknown.replace(variant).is_some()
+        {
+            errors.add(
+                attribute.span(),
+                "only one variant can be the one for what is unknown",
+            );
+        }
+    }
+    let is_unknown =
+        |variant: &SynVariant| unknown.is_some_and(|unknown| unknown.ident == variant.ident);
+    let known: Vec<_> = variants
+        .into_iter()
+        .filter(|variant| !is_unknown(variant))
+        .collect();
+    if known
+        .iter()
+        .all(|variant| matches!(variant.fields, Fields::Unit))
+    {
+        numbers_of(input, &known, unknown, errors)
+    } else {
+        oneof_of(&known, unknown, errors)
+    }
+}
+
+/// An enum without data.
+fn numbers_of(
+    input: &DeriveInput,
+    known: &[&SynVariant],
+    unknown: Option<&SynVariant>,
+    errors: &mut Errors,
+) -> Option<Kind> {
+    let mut numbers: Vec<Number> = Vec::new();
+    let mut next = 0_i32;
+    for variant in known {
+        if let Some(attribute) = find(&variant.attrs, "tag") {
+            errors.add(
+                attribute.span(),
+                format!(
+                    "variants without data are numbered as Rust does it: write `{} = 1`",
+                    variant.ident
+                ),
+            );
+        }
+        let number = match &variant.discriminant {
+            None => next,
+            Some((_, number)) => match literal(number) {
+                Some(number) => number,
+                None => {
+                    errors.add(
+                        number.span(),
+                        "a message needs a literal number here, from -2147483648 to 2147483647",
+                    );
+                    next
+                }
+            },
+        };
+        if let Some(other) = numbers.iter().find(|other| other.number == number) {
+            errors.add(
+                variant
+                    .discriminant
+                    .as_ref()
+                    .map_or_else(|| variant.ident.span(), |(_, number)| number.span()),
+                format!("`{}` has the number {number} already", other.ident),
+            );
+        }
+        next = number.wrapping_add(1);
+        numbers.push(Number {
+            ident: variant.ident.clone(),
+            docs: docs(&variant.attrs),
+            number,
+        });
+    }
+    if !numbers.iter().any(|number| number.number == 0) {
+        errors.add(
+            input.ident.span(),
+            "no variant has the number 0, which a field holds that was not sent: add one, such as `Unspecified = 0`",
+        );
+    }
+    let Some(unknown) = unknown else {
+        errors.add(
+            input.ident.span(),
+            "a newer peer may send numbers that are not known here: add a variant that keeps them, such as `#[unknown] Other(i32)`",
+        );
+        return None;
+    };
+    let holds_number = match &unknown.fields {
+        Fields::Unnamed(fields) => {
+            fields.unnamed.len() == 1
+                && matches!(&fields.unnamed[0].ty, Type::Path(path) if path.path.is_ident("i32"))
+        }
+        _ => false,
+    };
+    if !holds_number {
+        errors.add(
+            unknown.span(),
+            format!(
+                "in an enum without data this variant keeps the unknown number: write `{}(i32)`",
+                unknown.ident
+            ),
+        );
+    }
+    Some(Kind::Enum {
+        numbers,
+        unknown: unknown.ident.clone(),
+    })
+}
+
+/// An enum with data.
+fn oneof_of(
+    known: &[&SynVariant],
+    unknown: Option<&SynVariant>,
+    errors: &mut Errors,
+) -> Option<Kind> {
+    if let Some(unknown) = unknown
+        && !matches!(unknown.fields, Fields::Unit)
+    {
+        errors.add(
+            unknown.span(),
+            format!(
+                "in an enum with data this variant stands for none of the others: write `{}` without data",
+                unknown.ident
+            ),
+        );
+    }
+    let mut tags = Tags::default();
+    let mut variants = Vec::new();
+    for variant in known {
+        if let Some((_, number)) = &variant.discriminant {
+            errors.add(
+                number.span(),
+                "a variant of an enum with data is numbered by `#[tag(n)]`",
+            );
+        }
+        let tag = tags.next(
+            &variant.attrs,
+            &variant.ident.to_string(),
+            variant.ident.span(),
+            errors,
+        );
+        let payload = match &variant.fields {
+            Fields::Unit => Payload::Unit,
+            Fields::Named(fields) => match fields_of(fields.named.iter(), errors) {
+                Some(fields) => Payload::Fields(fields),
+                None => continue,
+            },
+            Fields::Unnamed(fields) if fields.unnamed.len() == 1 => {
+                let field = &fields.unnamed[0];
+                refuse_serde(&field.attrs, errors);
+                refuse_tag_and_unknown(&field.attrs, "the value of a variant", errors);
+                refuse_borrowed(&field.ty, errors);
+                Payload::Value {
+                    ty: Box::new(field.ty.clone()),
+                    prost: flag(&field.attrs, "prost", errors).is_some(),
+                }
+            }
+            Fields::Unnamed(fields) => {
+                errors.add(
+                    fields.span(),
+                    format!(
+                        "a variant holds one value or fields with names: write `{} {{ field: Type }}`",
+                        variant.ident
+                    ),
+                );
+                continue;
+            }
+        };
+        variants.push(Variant {
+            ident: variant.ident.clone(),
+            docs: docs(&variant.attrs),
+            tag,
+            payload,
+        });
+    }
+    Some(Kind::Oneof {
+        variants,
+        unknown: unknown.map(|unknown| unknown.ident.clone()),
+    })
+}
+
+/// The tags of one message, explicit or one more than the last.
+#[derive(Default)]
+struct Tags {
+    last: u32,
+    taken: Vec<(u32, String)>,
+}
+
+impl Tags {
+    fn next(&mut self, attrs: &[Attribute], name: &str, span: Span, errors: &mut Errors) -> u32 {
+        let (tag, span) = match find(attrs, "tag") {
+            None => (self.last + 1, span),
+            Some(attribute) => {
+                for again in attrs
+                    .iter()
+                    .filter(|other| other.path().is_ident("tag"))
+                    .skip(1)
+                {
+                    errors.add(again.span(), "a field has one tag");
+                }
+                match attribute.parse_args::<LitInt>() {
+                    Ok(literal) => match literal.base10_parse::<u32>() {
+                        Ok(tag) => (tag, literal.span()),
+                        Err(_) => {
+                            errors.add(literal.span(), BAD_TAG);
+                            return self.last;
+                        }
+                    },
+                    Err(_) => {
+                        errors.add(attribute.span(), "a tag is a number: write `#[tag(1)]`");
+                        return self.last;
+                    }
+                }
+            }
+        };
+        if tag == 0 || tag > MAX_TAG {
+            errors.add(span, BAD_TAG);
+        } else if RESERVED_TAGS.contains(&tag) {
+            errors.add(
+                span,
+                "tags from 19000 to 19999 are reserved for protobuf itself: take another",
+            );
+        } else if let Some((_, other)) = self.taken.iter().find(|(taken, _)| *taken == tag) {
+            errors.add(span, format!("`{other}` has the tag {tag} already"));
+        }
+        self.taken.push((tag, name.to_owned()));
+        self.last = tag.min(MAX_TAG);
+        tag
+    }
+}
+
+/// The doc comment, lines joined by `\n`, without the space that `///` is followed by.
+pub(super) fn docs(attrs: &[Attribute]) -> String {
+    let lines: Vec<String> = attrs
+        .iter()
+        .filter_map(|attribute| match &attribute.meta {
+            Meta::NameValue(meta) if meta.path.is_ident("doc") => match &meta.value {
+                Expr::Lit(ExprLit {
+                    lit: Lit::Str(text),
+                    ..
+                }) => Some(text.value()),
+                _ => None,
+            },
+            _ => None,
+        })
+        .flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>())
+        .map(|line| {
+            line.strip_prefix(' ')
+                .unwrap_or(&line)
+                .trim_end()
+                .to_owned()
+        })
+        .collect();
+    lines.join("\n")
+}
+
+/// The attribute with this name.
+fn find<'a>(attrs: &'a [Attribute], name: &str) -> Option<&'a Attribute> {
+    attrs
+        .iter()
+        .find(|attribute| attribute.path().is_ident(name))
+}
+
+/// The attribute with this name, which has no arguments.
+fn flag<'a>(attrs: &'a [Attribute], name: &str, errors: &mut Errors) -> Option<&'a Attribute> {
+    let attribute = find(attrs, name)?;
+    if attribute.meta.require_path_only().is_err() {
+        errors.add(
+            attribute.span(),
+            format!("this attribute has no arguments: write `#[{name}]`"),
+        );
+    }
+    Some(attribute)
+}
+
+fn refuse_tag_and_unknown(attrs: &[Attribute], of: &str, errors: &mut Errors) {
+    if let Some(attribute) = find(attrs, "tag") {
+        errors.add(
+            attribute.span(),
+            format!("{of} has no tag: fields and variants have"),
+        );
+    }
+    refuse_unknown(attrs, errors);
+}
+
+fn refuse_unknown(attrs: &[Attribute], errors: &mut Errors) {
+    if let Some(attribute) = find(attrs, "unknown") {
+        errors.add(
+            attribute.span(),
+            "this attribute belongs before a variant of an enum",
+        );
+    }
+}
+
+/// A field that serde renames, skips or encodes otherwise would differ between the codecs, and from the fingerprint.
+pub(super) fn refuse_serde(attrs: &[Attribute], errors: &mut Errors) {
+    for attribute in attrs {
+        if attribute.path().is_ident("serde") && !is_ours(attribute) {
+            errors.add(
+                attribute.span(),
+                "a message's encoding follows from its Rust types alone: remove the serde attribute, or keep a type of its own for other formats",
+            );
+        }
+    }
+}
+
+/// Whether `#[message]` has written this attribute.
+fn is_ours(attribute: &Attribute) -> bool {
+    let mut ours = false;
+    // What cannot be parsed is not ours.
+    let _ = attribute.parse_nested_meta(|meta| {
+        let value: syn::LitStr = meta.value()?.parse()?;
+        ours = meta.path.is_ident("with") && value.value().starts_with(OUR_WITH);
+        Ok(())
+    });
+    ours
+}
+
+fn refuse_borrowed(ty: &Type, errors: &mut Errors) {
+    if let Type::Reference(reference) = ty {
+        errors.add(
+            reference.span(),
+            "a message owns what it holds, since it outlives the bytes that it came from: write `String` for `&str`, `Vec<T>` for `&[T]`",
+        );
+    }
+}
+
+fn literal(expr: &Expr) -> Option<i32> {
+    match expr {
+        Expr::Lit(ExprLit {
+            lit: Lit::Int(number),
+            ..
+        }) => number.base10_parse().ok(),
+        Expr::Unary(ExprUnary {
+            op: UnOp::Neg(_),
+            expr,
+            ..
+        }) => match &**expr {
+            Expr::Lit(ExprLit {
+                lit: Lit::Int(number),
+                ..
+            }) => {
+                let number: i64 = number.base10_parse().ok()?;
+                i32::try_from(-number).ok()
+            }
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// Whether a type has fields or variants that may not be there: what they are is known only once `cfg` is resolved.
+pub(super) fn has_cfg(data: &Data) -> bool {
+    let conditional =
+        |attrs: &[Attribute]| find(attrs, "cfg").is_some() || find(attrs, "cfg_attr").is_some();
+    let any = |fields: &Fields| fields.iter().any(|field| conditional(&field.attrs));
+    match data {
+        Data::Struct(data) => any(&data.fields),
+        Data::Enum(data) => data
+            .variants
+            .iter()
+            .any(|variant| conditional(&variant.attrs) || any(&variant.fields)),
+        Data::Union(_) => false,
+    }
+}
+
+/// The identifier that a helper attribute has.
+pub(super) fn is_helper(attribute: &Attribute) -> bool {
+    HELPERS
+        .iter()
+        .any(|helper| attribute.path().is_ident(helper))
+}
+
+const HELPERS: [&str; 3] = ["tag", "unknown", "prost"];
+const MAX_TAG: u32 = (1 << 29) - 1;
+const RESERVED_TAGS: std::ops::RangeInclusive<u32> = 19000..=19999;
+const BAD_TAG: &str = "a tag is a number from 1 to 536870911";
+
+/// How the path begins by which `#[message]` tells serde how to treat a field.
+pub(super) const OUR_WITH: &str = "::blixard_rpc::codegen::";

@@ -1,0 +1,321 @@
+//! [`Schema`]: the types that a service's messages are made of, each once. What is made of it, descriptors, text and a
+//! fingerprint, lies elsewhere.
+
+use std::{
+    any::{TypeId, type_name},
+    collections::HashMap,
+};
+
+use bytes::Bytes;
+use prost_types::field_descriptor_proto::Type;
+
+/// The types that a service's messages are made of, in the order in which they were met.
+#[derive(Debug, Default)]
+pub struct Schema {
+    package: String,
+    types: Vec<TypeEntry>,
+    places: HashMap<TypeId, usize>,
+}
+
+/// A field as `#[message]` found it.
+#[derive(Debug)]
+pub struct FieldInfo {
+    /// The name, in the protobuf style that Rust shares.
+    pub name: &'static str,
+    /// The doc comment.
+    pub docs: &'static str,
+    /// The number on the wire.
+    pub tag: u32,
+    /// What it holds.
+    pub field_type: fn(&mut Schema) -> FieldType,
+}
+
+/// A variant of an enum with data as `#[message]` found it.
+#[derive(Debug)]
+pub struct VariantInfo {
+    /// The name in Rust.
+    pub name: &'static str,
+    /// The name of the field of the `oneof`.
+    pub field: &'static str,
+    /// The doc comment.
+    pub docs: &'static str,
+    /// The number on the wire.
+    pub tag: u32,
+    /// What it holds.
+    pub payload: VariantPayload,
+}
+
+/// What a variant of an enum with data holds.
+#[derive(Debug)]
+pub enum VariantPayload {
+    /// One value, or `()` for none.
+    Value(fn(&mut Schema) -> ValueType),
+    /// Fields with names: a message of its own, nested in the enum's.
+    Fields(&'static [FieldInfo]),
+}
+
+/// A user's type as `#[message]` found it.
+#[derive(Debug)]
+pub struct TypeInfo {
+    /// The name, without a package.
+    pub name: &'static str,
+    /// The doc comment.
+    pub docs: &'static str,
+    /// What it is made of.
+    pub body: TypeBody,
+}
+
+/// What a user's type is made of.
+#[derive(Debug)]
+pub enum TypeBody {
+    /// A struct.
+    Message(&'static [FieldInfo]),
+    /// An enum with data: a message with one `oneof`, and how that one is called.
+    Oneof(&'static str, &'static [VariantInfo]),
+    /// An enum without data.
+    Enum(&'static [NumberInfo]),
+}
+
+/// A variant of an enum without data as `#[message]` found it.
+#[derive(Debug)]
+pub struct NumberInfo {
+    /// The name in protobuf, such as `COLOR_RED`.
+    pub name: &'static str,
+    /// The doc comment.
+    pub docs: &'static str,
+    /// The number on the wire.
+    pub number: i32,
+}
+
+/// What a field holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FieldType {
+    /// One value, always.
+    Singular(ValueType),
+    /// One value or none.
+    Optional(ValueType),
+    /// Any number of values.
+    Repeated(ValueType),
+    /// Values by key.
+    Map(ValueType, ValueType),
+}
+
+/// What a value is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ValueType {
+    pub(super) proto: Type,
+    pub(super) of: Of,
+}
+
+/// What a value is beyond its protobuf type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Of {
+    /// A scalar, by its name in Rust.
+    Scalar(&'static str),
+    /// A message or an enum, by its place in the schema.
+    Named(usize),
+}
+
+impl ValueType {
+    /// A scalar: how protobuf calls it, and how Rust does.
+    pub(super) const fn scalar(proto: Type, rust: &'static str) -> Self {
+        Self {
+            proto,
+            of: Of::Scalar(rust),
+        }
+    }
+
+    const fn named(proto: Type, place: usize) -> Self {
+        Self {
+            proto,
+            of: Of::Named(place),
+        }
+    }
+}
+
+/// A type of a schema.
+#[derive(Debug)]
+pub(super) struct TypeEntry {
+    /// The full name, without a leading dot.
+    pub(super) name: String,
+    /// The type in Rust, for error messages.
+    pub(super) rust: &'static str,
+    pub(super) docs: &'static str,
+    pub(super) body: Body,
+}
+
+/// What a type of a schema is made of.
+#[derive(Debug)]
+pub(super) enum Body {
+    /// Not described yet: it holds itself.
+    Pending,
+    Message(Vec<Field>),
+    Oneof(&'static str, Vec<Variant>),
+    Enum(&'static [NumberInfo]),
+    /// Declared in another file.
+    External {
+        import: Option<&'static str>,
+    },
+}
+
+#[derive(Debug)]
+pub(super) struct Field {
+    pub(super) info: &'static FieldInfo,
+    pub(super) of: FieldType,
+}
+
+#[derive(Debug)]
+pub(super) struct Variant {
+    pub(super) info: &'static VariantInfo,
+    pub(super) payload: Payload,
+}
+
+#[derive(Debug)]
+pub(super) enum Payload {
+    Value(ValueType),
+    Fields(Vec<Field>),
+}
+
+impl Schema {
+    /// An empty schema; the types that are declared in it belong to this package, which may be empty.
+    #[must_use]
+    pub fn new(package: impl Into<String>) -> Self {
+        Self {
+            package: package.into(),
+            ..Self::default()
+        }
+    }
+
+    /// The package.
+    pub(super) fn package(&self) -> &str {
+        &self.package
+    }
+
+    /// All types, in the order in which they were met.
+    pub(super) fn types(&self) -> &[TypeEntry] {
+        &self.types
+    }
+
+    /// The full name of a type that is no scalar.
+    #[must_use]
+    pub fn name_of(&self, value: ValueType) -> &str {
+        match value.of {
+            Of::Named(place) => &self.types[place].name,
+            Of::Scalar(rust) => rust,
+        }
+    }
+
+    /// Declares a value, and answers its full name.
+    pub fn describe<T: super::Value>(&mut self) -> String {
+        let described = T::value_type(self);
+        self.name_of(described).to_owned()
+    }
+
+    /// Declares a user's type, and with it all types that it is made of.
+    pub fn declare<T: 'static>(&mut self, info: &'static TypeInfo) -> ValueType {
+        let proto = match info.body {
+            TypeBody::Message(_) | TypeBody::Oneof(..) => Type::Message,
+            TypeBody::Enum(_) => Type::Enum,
+        };
+        if let Some(&place) = self.places.get(&TypeId::of::<T>()) {
+            return ValueType::named(proto, place);
+        }
+        let name = if self.package.is_empty() {
+            info.name.to_owned()
+        } else {
+            format!("{}.{}", self.package, info.name)
+        };
+        let place = self.add::<T>(name, info.docs, Body::Pending);
+        self.types[place].body = match info.body {
+            TypeBody::Message(fields) => Body::Message(self.fields(fields)),
+            TypeBody::Oneof(name, variants) => Body::Oneof(
+                name,
+                variants
+                    .iter()
+                    .map(|info| Variant {
+                        info,
+                        payload: match info.payload {
+                            VariantPayload::Value(value_type) => Payload::Value(value_type(self)),
+                            VariantPayload::Fields(fields) => Payload::Fields(self.fields(fields)),
+                        },
+                    })
+                    .collect(),
+            ),
+            TypeBody::Enum(numbers) => Body::Enum(numbers),
+        };
+        ValueType::named(proto, place)
+    }
+
+    /// Declares one of protobuf's own types, such as `Duration`.
+    pub(super) fn well_known<T: 'static>(&mut self, name: &str) -> ValueType {
+        let import = match name {
+            "Duration" => "google/protobuf/duration.proto",
+            "Timestamp" => "google/protobuf/timestamp.proto",
+            "Empty" => "google/protobuf/empty.proto",
+            "Any" => "google/protobuf/any.proto",
+            "FieldMask" => "google/protobuf/field_mask.proto",
+            "Struct" | "Value" | "ListValue" => "google/protobuf/struct.proto",
+            _ => "google/protobuf/wrappers.proto",
+        };
+        self.external::<T>(format!("google.protobuf.{name}"), Some(import))
+    }
+
+    /// Declares a type that prost generated, or one of prost's scalars, as the wrapper that protobuf has for it.
+    pub(crate) fn prost<T: 'static>(&mut self) -> ValueType {
+        let wrappers = [
+            (TypeId::of::<bool>(), "BoolValue"),
+            (TypeId::of::<i32>(), "Int32Value"),
+            (TypeId::of::<i64>(), "Int64Value"),
+            (TypeId::of::<u32>(), "UInt32Value"),
+            (TypeId::of::<u64>(), "UInt64Value"),
+            (TypeId::of::<f32>(), "FloatValue"),
+            (TypeId::of::<f64>(), "DoubleValue"),
+            (TypeId::of::<String>(), "StringValue"),
+            (TypeId::of::<Vec<u8>>(), "BytesValue"),
+            (TypeId::of::<Bytes>(), "BytesValue"),
+            (TypeId::of::<()>(), "Empty"),
+        ];
+        let wrapper = wrappers.iter().find(|(id, _)| *id == TypeId::of::<T>());
+        if let Some((_, name)) = wrapper {
+            return self.well_known::<T>(name);
+        }
+        // Prost says nothing of the name but in Rust, where the last part of the path is the same.
+        let path = type_name::<T>();
+        let name = path.rsplit("::").next().unwrap_or(path);
+        if path.starts_with("prost_types::") {
+            return self.well_known::<T>(name);
+        }
+        self.external::<T>(name.to_owned(), None)
+    }
+
+    /// Declares a type that another file declares.
+    fn external<T: 'static>(&mut self, name: String, import: Option<&'static str>) -> ValueType {
+        let place = match self.places.get(&TypeId::of::<T>()) {
+            Some(&place) => place,
+            None => self.add::<T>(name, "", Body::External { import }),
+        };
+        ValueType::named(Type::Message, place)
+    }
+
+    fn add<T: 'static>(&mut self, name: String, docs: &'static str, body: Body) -> usize {
+        let place = self.types.len();
+        self.types.push(TypeEntry {
+            name,
+            rust: type_name::<T>(),
+            docs,
+            body,
+        });
+        self.places.insert(TypeId::of::<T>(), place);
+        place
+    }
+
+    fn fields(&mut self, fields: &'static [FieldInfo]) -> Vec<Field> {
+        fields
+            .iter()
+            .map(|info| Field {
+                info,
+                of: (info.field_type)(self),
+            })
+            .collect()
+    }
+}
