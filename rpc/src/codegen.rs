@@ -1,6 +1,8 @@
 //! The only door for generated code. Not part of the public interface: what is here changes with the macros, in one release.
 
 pub use std::{
+    clone::Clone,
+    convert::Into,
     future::Future,
     marker::Send,
     option::Option,

@@ -5,7 +5,9 @@
 //! both ends together. Read the ratios: absolute figures are the machine's.
 
 mod measure;
+mod memory;
 mod net;
+mod ours;
 mod raw_bulk;
 mod raw_coalesced;
 mod raw_streams;
@@ -17,7 +19,7 @@ use bytes::Bytes;
 
 use measure::{Clock, Sample};
 use net::{ITEMS, Outcome, PAYLOAD_BYTES, UPLOAD_BYTES, UPLOADS, drive};
-use report::Report;
+use report::{OURS, Report};
 
 const COALESCED: &str = "raw iroh, coalesced";
 const STREAMS: &str = "raw iroh, stream per call";
@@ -74,10 +76,23 @@ fn main() -> Outcome<()> {
         .enable_all()
         .build()?
         .block_on(over_iroh(&plan, &mut report))?;
+    in_memory(&plan, &mut report)?;
     print!("{}", report.table());
     if let Some(path) = &plan.json {
         std::fs::write(path, report.json())?;
         println!("written to {}", path.display());
+    }
+    Ok(())
+}
+
+fn in_memory(plan: &Plan, report: &mut Report) -> Outcome<()> {
+    let work = "64-byte echo in memory";
+    if plan.wants(work) {
+        let memory = memory::InMemory::new()?;
+        memory.round(plan.time / 2)?;
+        for _ in 0..plan.rounds {
+            report.add(work, "calls", OURS, memory.round(plan.time / 2)?);
+        }
     }
     Ok(())
 }

@@ -1,0 +1,58 @@
+//! Calls without a network: what encoding, dispatching and decoding cost by themselves, and how often they allocate.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tokio::runtime::{Builder, Runtime};
+
+use crate::{
+    measure::{Clock, Sample},
+    net::{Outcome, PAYLOAD_BYTES},
+    ours::{self, Bench, BenchClient},
+};
+
+/// A client, its server, and the one thread that both run on.
+pub(crate) struct InMemory {
+    runtime: Runtime,
+    client: BenchClient,
+}
+
+impl InMemory {
+    pub(crate) fn new() -> Outcome<Self> {
+        Ok(Self {
+            runtime: Builder::new_current_thread().enable_all().build()?,
+            client: ours::in_memory(),
+        })
+    }
+
+    /// Calls for `time`, one after another; then counts the allocations of a few more.
+    pub(crate) fn round(&self, time: Duration) -> Outcome<Sample> {
+        const BATCH: u32 = 1000;
+        let mut calls = 0;
+        let clock = Clock::start();
+        let begin = Instant::now();
+        while begin.elapsed() < time {
+            self.calls(BATCH)?;
+            calls += BATCH;
+        }
+        let mut sample = clock.stop(f64::from(calls));
+        let mut result = Ok(());
+        let counted = allocation_counter::measure(|| result = self.calls(BATCH));
+        result?;
+        #[expect(clippy::cast_precision_loss, reason = "far below 2^52 allocations")]
+        let count = counted.count_total as f64;
+        sample.allocations = Some(count / f64::from(BATCH));
+        Ok(sample)
+    }
+
+    fn calls(&self, count: u32) -> Outcome<()> {
+        let payload = Bytes::from_static(&[7; PAYLOAD_BYTES]);
+        self.runtime.block_on(async {
+            for _ in 0..count {
+                let answer = self.client.echo(payload.clone()).await?;
+                assert_eq!(answer.len(), PAYLOAD_BYTES, "the echo is another");
+            }
+            Ok(())
+        })
+    }
+}
