@@ -6,6 +6,7 @@ extern crate self as blixard_rpc;
 pub mod codegen;
 mod describe;
 
+pub mod backoff;
 pub mod call;
 pub mod client;
 pub mod code;
@@ -14,12 +15,15 @@ pub mod dispatch;
 pub mod message;
 pub mod metadata;
 pub mod method;
+pub mod middleware;
 pub mod observe;
 pub mod proto;
 pub mod server;
 pub mod status;
 pub mod transport;
 pub mod wire;
+
+mod random;
 
 #[cfg(test)]
 mod fixture;

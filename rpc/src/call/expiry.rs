@@ -9,7 +9,7 @@ use std::{
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::Context;
+use super::{Context, Method};
 use crate::{
     dispatch::BoxFuture,
     status::{Result, Status},
@@ -19,7 +19,7 @@ use crate::{
 ///
 /// No timer is registered before the call has been found waiting once: most calls in memory never touch one.
 pub(crate) struct Expiry {
-    path: &'static str,
+    method: Method,
     side: Side,
     deadline: Option<Instant>,
     /// The time that the call had when it came here, for the message.
@@ -36,19 +36,21 @@ pub(crate) enum Side {
     Client,
     /// The handler's side.
     Server,
+    /// A queue before the handler.
+    Queue,
 }
 
 impl Expiry {
     /// # Errors
     /// `DEADLINE_EXCEEDED` or `CANCELLED` if it is too late already; then nobody has seen the call.
     pub(crate) fn new(
-        path: &'static str,
+        method: Method,
         side: Side,
         deadline: Option<Instant>,
         parent: Option<Context>,
     ) -> Result<Self> {
         let mut this = Self {
-            path,
+            method,
             side,
             deadline,
             budget: Duration::ZERO,
@@ -124,7 +126,8 @@ impl Expiry {
     }
 
     fn expired(&self) -> Status {
-        let Self { path, budget, .. } = self;
+        let Self { method, budget, .. } = self;
+        let path = method.path();
         Status::deadline_exceeded(match self.side {
             _ if budget.is_zero() => {
                 format!("{path}: the deadline had passed before the call began")
@@ -133,13 +136,16 @@ impl Expiry {
             Side::Server => {
                 format!("{path}: the handler was stopped at the deadline, after {budget:?}")
             }
+            Side::Queue => {
+                format!("{path}: its turn did not come within its deadline of {budget:?}")
+            }
         })
     }
 
     fn orphaned(&self) -> Status {
         Status::cancelled(format!(
             "{}: the call on whose behalf it was made has ended",
-            self.path
+            self.method.path()
         ))
     }
 }
@@ -147,7 +153,7 @@ impl Expiry {
 impl fmt::Debug for Expiry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Expiry")
-            .field("path", &self.path)
+            .field("method", &self.method)
             .field("side", &self.side)
             .field("deadline", &self.deadline)
             .finish_non_exhaustive()
@@ -156,11 +162,15 @@ impl fmt::Debug for Expiry {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
     use crate::code::Code;
 
+    const PATH: Bytes = Bytes::from_static(b"/test.Service/Method");
+
     fn until(deadline: Option<Instant>, parent: Option<Context>) -> Result<Expiry> {
-        Expiry::new("/test.Service/Method", Side::Client, deadline, parent)
+        Expiry::new(Method::Path(PATH), Side::Client, deadline, parent)
     }
 
     #[tokio::test(start_paused = true)]

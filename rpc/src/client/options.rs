@@ -13,6 +13,7 @@ use crate::{
     call::{Context, check_metadata},
     metadata::{InvalidMetadata, Metadata},
     method::{MAX_MESSAGE_BYTES, MethodDescriptor, Priority},
+    observe::names::{TRACEPARENT, TRACESTATE},
     status::{Result, Status},
 };
 
@@ -151,7 +152,7 @@ impl CallOptions {
         let Some(parent) = &self.parent else {
             return metadata;
         };
-        for key in TRACE_KEYS {
+        for key in [TRACEPARENT, TRACESTATE] {
             if metadata.get(key).is_none()
                 && let Some(value) = parent.metadata().get(key)
             {
@@ -249,6 +250,3 @@ fn earliest(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
         (a, b) => a.or(b),
     }
 }
-
-/// The keys of the [W3C trace context](https://www.w3.org/TR/trace-context/).
-const TRACE_KEYS: [&str; 2] = ["traceparent", "tracestate"];

@@ -10,7 +10,7 @@ use super::{
     outgoing::{Failure, Requests, Responses},
 };
 use crate::{
-    call::{Body, Codec, Expiry, Request, Response, Side, Streaming, decode, encode},
+    call::{Body, Codec, Expiry, Method, Request, Response, Side, Streaming, decode, encode},
     dispatch::Dispatch,
     message::Message,
     metadata::Metadata,
@@ -153,7 +153,7 @@ impl<C: Dispatch> Client<C> {
                 |options| options.limit_of(method),
             ),
             deadline,
-            expiry: Expiry::new(method.path, Side::Client, deadline, parent)?,
+            expiry: Expiry::new(Method::Known(method), Side::Client, deadline, parent)?,
         })
     }
 

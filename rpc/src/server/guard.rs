@@ -9,7 +9,7 @@ use std::{
 use tokio::time::Instant;
 
 use crate::{
-    call::{Expiry, Response, Side},
+    call::{Expiry, Method, Response, Side},
     method::MethodDescriptor,
     status::{Result, Status},
 };
@@ -23,7 +23,7 @@ pub(super) async fn run(
     deadline: Option<Instant>,
     handler: impl Future<Output = Result<Response>>,
 ) -> Result<Response> {
-    let mut expiry = Expiry::new(method.path, Side::Server, deadline, None)?;
+    let mut expiry = Expiry::new(Method::Known(method), Side::Server, deadline, None)?;
     tokio::pin!(handler);
     std::future::poll_fn(
         |cx| match catch(method.path, || handler.as_mut().poll(cx)) {

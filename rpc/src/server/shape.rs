@@ -13,7 +13,7 @@ use futures_core::Stream;
 use super::guard::catch;
 use crate::{
     call::{
-        Body, BodyStream, Codec, Context, Expiry, Request, Response, Side, Streaming,
+        Body, BodyStream, Codec, Context, Expiry, Method, Request, Response, Side, Streaming,
         check_metadata, decode, encode,
     },
     message::Message,
@@ -212,7 +212,12 @@ impl Call {
             codec: self.request.codec,
             method: self.method,
             // The deadline may have passed while the handler returned; then that is the first thing that the stream says.
-            expiry: Expiry::new(self.method.path, Side::Server, self.request.deadline, None),
+            expiry: Expiry::new(
+                Method::Known(self.method),
+                Side::Server,
+                self.request.deadline,
+                None,
+            ),
             context: mem::take(&mut self.context),
             trailers: Metadata::new(),
         });
