@@ -12,6 +12,7 @@ pub mod client;
 pub mod code;
 pub mod codec;
 pub mod dispatch;
+pub mod link;
 pub mod message;
 pub mod metadata;
 pub mod method;

@@ -1,0 +1,169 @@
+//! The messages of one direction of a call as they come out of its stream.
+
+use std::{
+    any::Any,
+    fmt,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+
+use super::{
+    halves::{Broken, RecvHalf, StreamCode},
+    reader::{FrameReader, ReadError},
+};
+use crate::{
+    call::{BodyStream, Codec},
+    metadata::Metadata,
+    status::{Result, Status},
+    wire::{self, FrameType, Header, ResponseHead, StatusHead, WireError},
+};
+
+/// Which side reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Side {
+    Client,
+    Server,
+}
+
+/// Reads messages up to the explicit end of the direction. Nothing is read ahead of what is asked for.
+pub(super) struct RecvBody<R: RecvHalf> {
+    reader: FrameReader<R>,
+    side: Side,
+    codec: Codec,
+    batch: Bytes,
+    trailers: Metadata,
+    ended: bool,
+    /// What must live as long as the call does.
+    _keep: Box<dyn Any + Send>,
+}
+
+impl<R: RecvHalf> RecvBody<R> {
+    pub(super) fn new(
+        reader: FrameReader<R>,
+        side: Side,
+        codec: Codec,
+        keep: impl Any + Send,
+    ) -> Self {
+        Self {
+            reader,
+            side,
+            codec,
+            batch: Bytes::new(),
+            trailers: Metadata::new(),
+            ended: false,
+            _keep: Box::new(keep),
+        }
+    }
+
+    fn on_frame(&mut self, header: Header, payload: Bytes) -> Result<Option<()>> {
+        match header.kind {
+            FrameType::StreamData if header.codec == Some(self.codec) => {
+                self.batch = payload;
+                Ok(Some(()))
+            }
+            FrameType::StreamData => Err(wire_status(self.side, &WireError::Malformed("codec"))),
+            FrameType::StreamEnd => {
+                let head =
+                    ResponseHead::decode(&payload).map_err(|e| wire_status(self.side, &e))?;
+                self.trailers = head.trailers;
+                Ok(None)
+            }
+            FrameType::Error if self.side == Side::Client => {
+                Err(StatusHead::decode(&payload).unwrap_or_else(|e| wire_status(self.side, &e)))
+            }
+            _ => Err(wire_status(
+                self.side,
+                &WireError::Unexpected("frame in a call's stream"),
+            )),
+        }
+    }
+}
+
+impl<R: RecvHalf> BodyStream for RecvBody<R> {
+    fn poll_message(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
+        let this = self.get_mut();
+        let end = loop {
+            match wire::next_message(&mut this.batch) {
+                Ok(Some(message)) => return Poll::Ready(Some(Ok(message))),
+                Ok(None) => {}
+                Err(error) => break Some(Err(wire_status(this.side, &error))),
+            }
+            break match ready!(this.reader.poll_frame(cx)) {
+                Ok(Some((header, payload))) => match this.on_frame(header, payload) {
+                    Ok(Some(())) => continue,
+                    Ok(None) => None,
+                    Err(status) => Some(Err(status)),
+                },
+                Ok(None) => Some(Err(wire_status(this.side, &WireError::Truncated))),
+                Err(error) => Some(Err(read_status(this.side, &error))),
+            };
+        };
+        if let Some(Err(_)) = &end {
+            this.reader.stop(StreamCode::Protocol);
+        }
+        this.ended = true;
+        Poll::Ready(end)
+    }
+
+    fn trailers(self: Pin<&mut Self>) -> Metadata {
+        std::mem::take(&mut self.get_mut().trailers)
+    }
+}
+
+impl<R: RecvHalf> Drop for RecvBody<R> {
+    fn drop(&mut self) {
+        if !self.ended {
+            // A client that drops a response has lost interest in the call; a server only in the rest of the request.
+            self.reader.stop(match self.side {
+                Side::Client => StreamCode::Cancelled,
+                Side::Server => StreamCode::Done,
+            });
+        }
+    }
+}
+
+impl<R: RecvHalf> fmt::Debug for RecvBody<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RecvBody").finish_non_exhaustive()
+    }
+}
+
+/// The status of a call whose stream could not be read on.
+pub(super) fn read_status(side: Side, error: &ReadError) -> Status {
+    match error {
+        ReadError::Wire(error) => wire_status(side, error),
+        ReadError::Broken(broken) => broken_status(side, broken),
+    }
+}
+
+/// The status of a call that was answered with bytes that break the protocol.
+pub(super) fn wire_status(side: Side, error: &WireError) -> Status {
+    let who = match side {
+        Side::Client => "the server",
+        Side::Server => "the client",
+    };
+    match error {
+        WireError::TooLarge { .. } => Status::resource_exhausted(format!("{who} sent a {error}")),
+        WireError::Truncated if side == Side::Server => {
+            Status::cancelled("the client ended its messages without saying so")
+        }
+        WireError::Truncated => {
+            Status::unavailable("the server ended the call without an explicit end")
+        }
+        _ => Status::internal(format!("{who} broke the protocol: {error}")),
+    }
+}
+
+/// The status of a call whose stream or connection is gone.
+pub(super) fn broken_status(side: Side, broken: &Broken) -> Status {
+    match (side, broken) {
+        (Side::Server, Broken::Stream(_)) => Status::cancelled("the client cancelled the call"),
+        (Side::Client, Broken::Stream(code)) => {
+            Status::unavailable(format!("the server cut the call's stream with code {code}"))
+        }
+        (_, broken) => Status::unavailable(broken.to_string()),
+    }
+    .with_source(broken.clone())
+}

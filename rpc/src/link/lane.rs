@@ -1,0 +1,321 @@
+//! A lane: one stream pair on which the frames of many small calls travel, coalesced into one write per wake-up.
+//!
+//! Both ends run the same pump, which reads frames for its [`Frames`] and writes what is in its [`Outbox`]. There is no timer:
+//! a queue is written whenever the pump runs and finds it not empty.
+
+use std::{
+    fmt,
+    future::{Future, poll_fn},
+    mem,
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll, Waker},
+};
+
+use bytes::{Bytes, BytesMut};
+use tokio::sync::Notify;
+
+use super::{
+    budget::{Budget, MAX_LANE_QUEUE_BYTES},
+    halves::{Broken, RecvHalf, SendHalf},
+    reader::{FrameReader, ReadError},
+};
+use crate::wire::Header;
+
+/// How many frames a pump takes before it lets other tasks run.
+const FRAMES_PER_TURN: usize = 256;
+
+/// A drained buffer up to this size is kept for the next frames.
+const KEEP_BYTES: usize = 64 * 1024;
+
+/// The queue in front of a lane's writing half; a clone of the `Arc` is another way to fill it.
+pub(super) struct Outbox {
+    queue: Mutex<Queue>,
+    room: Notify,
+    budget: Budget,
+}
+
+#[derive(Default)]
+struct Queue {
+    bytes: BytesMut,
+    /// The pump, while it sleeps.
+    pump: Option<Waker>,
+    closed: bool,
+}
+
+impl Outbox {
+    pub(super) fn new(budget: Budget) -> Arc<Self> {
+        Arc::new(Self {
+            queue: Mutex::default(),
+            room: Notify::new(),
+            budget,
+        })
+    }
+
+    /// How many bytes wait to be written.
+    pub(super) fn queued_bytes(&self) -> usize {
+        self.lock().bytes.len()
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.queued_bytes() >= MAX_LANE_QUEUE_BYTES
+    }
+
+    /// Whether the lane is gone.
+    pub(super) fn is_closed(&self) -> bool {
+        self.lock().closed
+    }
+
+    /// Queues what `fill` writes, if there is room; one frame may pass the limit, none begins above it.
+    pub(super) fn try_put(&self, fill: impl FnOnce(&mut BytesMut)) -> bool {
+        let mut queue = self.lock();
+        if queue.bytes.len() >= MAX_LANE_QUEUE_BYTES && !queue.closed {
+            return false;
+        }
+        self.put_locked(&mut queue, fill);
+        true
+    }
+
+    /// Queues what `fill` writes, whatever is queued: for frames that are bounded otherwise.
+    pub(super) fn put(&self, fill: impl FnOnce(&mut BytesMut)) {
+        self.put_locked(&mut self.lock(), fill);
+    }
+
+    /// Waits until there is room, or the lane is gone.
+    pub(super) async fn room(&self) {
+        let room = self.room.notified();
+        tokio::pin!(room);
+        loop {
+            room.as_mut().enable();
+            {
+                let queue = self.lock();
+                if queue.closed || queue.bytes.len() < MAX_LANE_QUEUE_BYTES {
+                    return;
+                }
+            }
+            room.as_mut().await;
+            room.set(self.room.notified());
+        }
+    }
+
+    /// Makes the pump run.
+    pub(super) fn wake(&self) {
+        let pump = self.lock().pump.take();
+        if let Some(pump) = pump {
+            pump.wake();
+        }
+    }
+
+    fn put_locked(&self, queue: &mut Queue, fill: impl FnOnce(&mut BytesMut)) {
+        if queue.closed {
+            return;
+        }
+        let before = queue.bytes.len();
+        fill(&mut queue.bytes);
+        self.budget.add(queue.bytes.len() - before);
+        if let Some(pump) = queue.pump.take() {
+            pump.wake();
+        }
+    }
+
+    /// Takes all that is queued, or leaves `cx` to be woken when something is.
+    fn take(&self, cx: &Context<'_>) -> Option<Bytes> {
+        let mut queue = self.lock();
+        if queue.bytes.is_empty() {
+            match &mut queue.pump {
+                Some(pump) => pump.clone_from(cx.waker()),
+                pump => *pump = Some(cx.waker().clone()),
+            }
+            return None;
+        }
+        let was_full = queue.bytes.len() >= MAX_LANE_QUEUE_BYTES;
+        let bytes = queue.bytes.split().freeze();
+        if queue.bytes.capacity() < KEEP_BYTES / 16 {
+            queue.bytes = BytesMut::with_capacity(KEEP_BYTES / 4);
+        }
+        drop(queue);
+        self.budget.sub(bytes.len());
+        if was_full {
+            self.room.notify_waiters();
+        }
+        Some(bytes)
+    }
+
+    fn close(&self) {
+        let mut queue = self.lock();
+        queue.closed = true;
+        self.budget.sub(queue.bytes.len());
+        let _ = mem::take(&mut queue.bytes);
+        drop(queue);
+        self.room.notify_waiters();
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Outbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outbox").finish_non_exhaustive()
+    }
+}
+
+/// What is done with the frames of a lane.
+pub(super) trait Frames: Send {
+    /// Whether another frame can be taken now; if not, something must wake the pump later.
+    fn ready(&self) -> bool {
+        true
+    }
+
+    /// Takes one frame.
+    fn on_frame(&mut self, header: Header, payload: Bytes) -> Result<(), ReadError>;
+
+    /// All frames that had arrived were taken.
+    fn on_pause(&mut self) {}
+
+    /// Whether the lane may end, when nothing is queued.
+    fn is_done(&self) -> bool {
+        false
+    }
+}
+
+/// How a lane ended.
+#[derive(Debug)]
+pub(super) enum LaneEnd {
+    /// The peer ended it, or this side had no more use for it.
+    Finished,
+    Failed(ReadError),
+}
+
+/// Pumps a lane until it ends. The future does not wait before it writes: what is queued while other tasks run goes with it.
+pub(super) async fn pump<S: SendHalf, R: RecvHalf>(
+    send: &mut S,
+    reader: &mut FrameReader<R>,
+    outbox: &Outbox,
+    frames: &mut impl Frames,
+) -> LaneEnd {
+    let closer = Closer(outbox);
+    let mut pump = Pump {
+        send,
+        reader,
+        outbox,
+        frames,
+        writing: Bytes::new(),
+    };
+    let end = poll_fn(|cx| pump.poll(cx)).await;
+    drop(closer);
+    end
+}
+
+struct Closer<'a>(&'a Outbox);
+
+impl Drop for Closer<'_> {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+struct Pump<'a, S, R, F> {
+    send: &'a mut S,
+    reader: &'a mut FrameReader<R>,
+    outbox: &'a Outbox,
+    frames: &'a mut F,
+    writing: Bytes,
+}
+
+impl<S: SendHalf, R: RecvHalf, F: Frames> Pump<'_, S, R, F> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<LaneEnd> {
+        loop {
+            let read = match self.poll_read(cx) {
+                Ok(read) => read,
+                Err(error) => return Poll::Ready(LaneEnd::Failed(error)),
+            };
+            match self.poll_write(cx) {
+                Ok(Write::Empty) if self.frames.is_done() => return Poll::Ready(LaneEnd::Finished),
+                Ok(_) => {}
+                Err(broken) => return Poll::Ready(LaneEnd::Failed(ReadError::Broken(broken))),
+            }
+            match read {
+                Read::Ended => return Poll::Ready(LaneEnd::Finished),
+                // The write has made room.
+                Read::Full if self.frames.ready() => {}
+                Read::More => {
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                Read::Full | Read::Waiting => return Poll::Pending,
+            }
+        }
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Result<Read, ReadError> {
+        for _ in 0..FRAMES_PER_TURN {
+            if !self.frames.ready() {
+                return Ok(Read::Full);
+            }
+            match self.reader.poll_frame(cx)? {
+                Poll::Ready(Some((header, payload))) => self.frames.on_frame(header, payload)?,
+                Poll::Ready(None) => return Ok(Read::Ended),
+                Poll::Pending => {
+                    self.frames.on_pause();
+                    return Ok(Read::Waiting);
+                }
+            }
+        }
+        self.frames.on_pause();
+        Ok(Read::More)
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Result<Write, Broken> {
+        loop {
+            if self.writing.is_empty() {
+                match self.outbox.take(cx) {
+                    Some(bytes) => self.writing = bytes,
+                    None => return Ok(Write::Empty),
+                }
+            }
+            let mut chunks = [mem::take(&mut self.writing)];
+            let mut left = &mut chunks[..];
+            let written = self.send.poll_write(cx, &mut left);
+            if let [rest] = left {
+                self.writing = mem::take(rest);
+            }
+            match written {
+                Poll::Ready(result) => result?,
+                Poll::Pending => return Ok(Write::Blocked),
+            }
+        }
+    }
+}
+
+enum Read {
+    Ended,
+    Full,
+    More,
+    Waiting,
+}
+
+enum Write {
+    Empty,
+    Blocked,
+}
+
+/// Lets every task that is ready run once, so that what they queue travels in one write.
+pub(super) fn yield_once() -> impl Future<Output = ()> {
+    Yield(false)
+}
+
+struct Yield(bool);
+
+impl Future for Yield {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if mem::replace(&mut self.0, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}

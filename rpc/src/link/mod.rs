@@ -1,0 +1,26 @@
+//! Calls over byte streams: the protocol of [`wire`](crate::wire) between a client's [`Connection`] and a server's [`serve`], over any
+//! [`Link`]. Nothing here knows of iroh.
+//!
+//! Small unary calls share *lanes*, one stream pair a priority; every other call has a stream pair of its own; an answer that is
+//! too large for its lane comes on a one-way stream. Which of them a stream is, its first frame tells: Ping opens a lane, Request a
+//! call, Response an answer.
+
+mod body;
+mod budget;
+mod calls;
+mod client;
+mod halves;
+mod lane;
+mod liveness;
+mod reader;
+mod serve;
+mod serve_lane;
+mod serve_stream;
+mod stream;
+mod writer;
+
+pub use budget::{MAX_INBOUND_BYTES, MAX_LANE_QUEUE_BYTES};
+pub use client::{Connection, DEFAULT_MAX_CALLS, MAX_LANES};
+pub use halves::{Broken, CloseCode, Link, RecvHalf, SendHalf, StreamCode};
+pub use liveness::Config as LivenessConfig;
+pub use serve::{Drain, Limits, serve};

@@ -1,0 +1,368 @@
+//! The server half: takes the streams of a connection and feeds their calls to a [`Dispatch`].
+
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    panic::AssertUnwindSafe,
+    sync::{
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use tokio::{
+    sync::watch,
+    task::{AbortHandle, JoinSet},
+    time::{Instant, sleep_until, timeout},
+};
+
+use super::{
+    budget::Budget,
+    halves::{Broken, CloseCode, Link, SendHalf, StreamCode},
+    lane::Outbox,
+    reader::{FrameReader, ReadError},
+    serve_lane, serve_stream,
+};
+use crate::{
+    call::{Body, Codec, Method, Request, Response},
+    dispatch::Dispatch,
+    method::{Fingerprint, Priority},
+    status::{Result, Status},
+    wire::{self, FrameType, Hello, RequestHead, RequestId, WireError},
+};
+
+/// What a server allows each connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// How many calls may be in flight at once; further ones are answered `RESOURCE_EXHAUSTED`. A client is told and keeps to it.
+    pub max_calls: u32,
+    /// How long a stream may be open before its first frame is there.
+    pub first_frame: Duration,
+}
+
+impl Default for Limits {
+    /// 1024 calls; 10 seconds.
+    fn default() -> Self {
+        Self {
+            max_calls: super::client::DEFAULT_MAX_CALLS,
+            first_frame: Duration::from_secs(10),
+        }
+    }
+}
+
+/// When a server is to stop: `None` while it runs, then until when calls in flight may go on.
+pub type Drain = watch::Receiver<Option<Instant>>;
+
+/// Serves one connection until the peer closes it, or `drain` says so and the calls in flight have ended.
+///
+/// `services` are the names and fingerprints that the hello gives.
+pub async fn serve<L: Link, D: Dispatch>(
+    link: L,
+    dispatch: Arc<D>,
+    services: Vec<(String, Fingerprint)>,
+    limits: Limits,
+    mut drain: Drain,
+) {
+    let hello = Hello {
+        version: u32::from(wire::VERSION),
+        max_calls: limits.max_calls,
+        services,
+        ..Hello::default()
+    };
+    let server = Arc::new(Server {
+        link,
+        dispatch,
+        hello,
+        limits,
+        budget: Budget::new(),
+        active: Mutex::default(),
+        lanes: Mutex::default(),
+        draining: AtomicBool::new(false),
+    });
+    let _abort = AbortOnDrop(Arc::clone(&server));
+    let mut streams = JoinSet::new();
+    let until = loop {
+        tokio::select! {
+            stream = server.link.accept_bi() => match stream {
+                Ok((send, recv)) => {
+                    streams.spawn(serve_pair(Arc::clone(&server), send, recv));
+                }
+                Err(broken) => return server.log_end(&broken),
+            },
+            stream = server.link.accept_uni() => match stream {
+                Ok(_) => return server.break_protocol(&WireError::Unexpected("one-way stream")),
+                Err(broken) => return server.log_end(&broken),
+            },
+            Some(_) = streams.join_next() => {}
+            until = drain_begins(&mut drain) => break until,
+        }
+    };
+    server.begin_drain();
+    loop {
+        tokio::select! {
+            // Until all is answered, what comes is refused with a status.
+            Ok((send, recv)) = server.link.accept_bi() => {
+                streams.spawn(serve_pair(Arc::clone(&server), send, recv));
+            }
+            ended = streams.join_next() => if ended.is_none() {
+                return server.link.close(CloseCode::Done, "the server has shut down");
+            },
+            () = sleep_until(until) => {
+                tracing::warn!(
+                    peer = %server.link.peer(),
+                    calls = server.active().len(),
+                    "calls were cut: they did not end before the shutdown's deadline"
+                );
+                return server.link.close(CloseCode::Shutdown, "the server shuts down");
+            }
+        }
+    }
+}
+
+async fn drain_begins(drain: &mut Drain) -> Instant {
+    match drain.wait_for(Option::is_some).await {
+        Ok(until) => until.unwrap_or_else(Instant::now),
+        // Whoever could say so is gone: nobody will.
+        Err(_) => std::future::pending().await,
+    }
+}
+
+/// One connection, as the tasks of its streams share it.
+pub(super) struct Server<L: Link, D> {
+    pub(super) link: L,
+    pub(super) dispatch: Arc<D>,
+    pub(super) hello: Hello,
+    pub(super) limits: Limits,
+    pub(super) budget: Budget,
+    active: Mutex<HashMap<RequestId, Option<AbortHandle>>>,
+    lanes: Mutex<Vec<Weak<Outbox>>>,
+    draining: AtomicBool,
+}
+
+impl<L: Link, D: Dispatch> Server<L, D> {
+    /// The request that a Request frame begins, with what of it is not in the head.
+    pub(super) fn request(&self, head: RequestHead<'_>, codec: Codec, body: Body) -> Request {
+        let method = match self.dispatch.resolve(head.path) {
+            Some(method) => Method::Known(method),
+            None => Method::Path(Bytes::copy_from_slice(head.path.as_bytes())),
+        };
+        Request {
+            method,
+            codec,
+            metadata: head.metadata,
+            // A time-out too long for the clock is none.
+            deadline: head
+                .timeout
+                .and_then(|timeout| Instant::now().checked_add(timeout)),
+            priority: head.priority,
+            peer: self.link.peer(),
+            body,
+        }
+    }
+
+    /// Why a call that arrives now cannot be taken.
+    pub(super) fn refusal(&self) -> Option<Status> {
+        if self.is_draining() {
+            return Some(
+                Status::unavailable("the server is shutting down and takes no new calls")
+                    .with_not_accepted(),
+            );
+        }
+        let limit = self.limits.max_calls as usize;
+        (self.active().len() >= limit).then(|| {
+            Status::resource_exhausted(format!(
+                "{limit} calls are in flight on this connection, its limit: wait for some to end"
+            ))
+            .with_not_accepted()
+        })
+    }
+
+    /// Counts a call as in flight while the guard lives.
+    pub(super) fn begin(self: &Arc<Self>, id: RequestId) -> Result<Active<L, D>, WireError> {
+        match self.active().entry(id) {
+            Entry::Vacant(entry) => entry.insert(None),
+            Entry::Occupied(_) => return Err(WireError::RequestId),
+        };
+        Ok(Active {
+            server: Arc::clone(self),
+            id,
+        })
+    }
+
+    pub(super) fn is_active(&self, id: RequestId) -> bool {
+        self.active().contains_key(&id)
+    }
+
+    /// Lets [`cancel`](Self::cancel) reach the task of a call.
+    pub(super) fn can_abort(&self, id: RequestId, task: AbortHandle) {
+        if let Some(entry) = self.active().get_mut(&id) {
+            *entry = Some(task);
+        }
+    }
+
+    /// Drops the handler of a call, if it is still running.
+    pub(super) fn cancel(&self, id: RequestId) {
+        let task = self.active().get_mut(&id).and_then(Option::take);
+        if let Some(task) = task {
+            task.abort();
+        }
+    }
+
+    pub(super) fn add_lane(&self, outbox: &Arc<Outbox>) {
+        let mut lanes = lock(&self.lanes);
+        lanes.retain(|lane| lane.strong_count() > 0);
+        lanes.push(Arc::downgrade(outbox));
+    }
+
+    pub(super) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+
+    /// Whether the server drains, and nothing is in flight.
+    pub(super) fn is_drained(&self) -> bool {
+        self.is_draining() && self.active().is_empty()
+    }
+
+    pub(super) fn break_protocol(&self, error: &WireError) {
+        tracing::warn!(peer = %self.link.peer(), %error, "the peer broke the protocol: closing its connection");
+        self.link.close(CloseCode::Protocol, &error.to_string());
+    }
+
+    fn begin_drain(&self) {
+        self.draining.store(true, Ordering::Release);
+        let hello = Hello {
+            draining: true,
+            services: Vec::new(),
+            ..self.hello.clone()
+        };
+        for outbox in self.live_lanes() {
+            outbox.put(|out| serve_lane::put_pong(out, super::liveness::HELLO_ID, Some(&hello)));
+            outbox.wake();
+        }
+    }
+
+    fn live_lanes(&self) -> Vec<Arc<Outbox>> {
+        lock(&self.lanes).iter().filter_map(Weak::upgrade).collect()
+    }
+
+    fn log_end(&self, broken: &Broken) {
+        tracing::debug!(peer = %self.link.peer(), reason = %broken, "the connection ended");
+    }
+
+    fn active(&self) -> std::sync::MutexGuard<'_, HashMap<RequestId, Option<AbortHandle>>> {
+        lock(&self.active)
+    }
+}
+
+/// A call in flight.
+pub(super) struct Active<L: Link, D: Dispatch> {
+    server: Arc<Server<L, D>>,
+    id: RequestId,
+}
+
+impl<L: Link, D: Dispatch> Active<L, D> {
+    pub(super) fn id(&self) -> RequestId {
+        self.id
+    }
+}
+
+impl<L: Link, D: Dispatch> Drop for Active<L, D> {
+    fn drop(&mut self) {
+        self.server.active().remove(&self.id);
+        if self.server.is_drained() {
+            self.server.live_lanes().iter().for_each(|lane| lane.wake());
+        }
+    }
+}
+
+/// Cancels what is still running when the connection is gone.
+struct AbortOnDrop<L: Link, D: Dispatch>(Arc<Server<L, D>>);
+
+impl<L: Link, D: Dispatch> Drop for AbortOnDrop<L, D> {
+    fn drop(&mut self) {
+        let tasks: Vec<_> = self
+            .0
+            .active()
+            .values_mut()
+            .filter_map(Option::take)
+            .collect();
+        tasks.iter().for_each(AbortHandle::abort);
+    }
+}
+
+/// Serves a stream pair, of which the first frame tells what it is: a lane, or one call.
+async fn serve_pair<L: Link, D: Dispatch>(
+    server: Arc<Server<L, D>>,
+    mut send: L::Send,
+    recv: L::Recv,
+) {
+    let mut reader = FrameReader::new(recv, server.budget.clone());
+    let first = timeout(server.limits.first_frame, reader.frame()).await;
+    let error = match first {
+        Ok(Ok(Some((header, payload)))) => match header.kind {
+            FrameType::Request => {
+                return serve_stream::serve(server, send, reader, header, payload).await;
+            }
+            FrameType::Ping => match Hello::decode(&payload) {
+                Ok(hello) => {
+                    return serve_lane::serve(server, send, reader, header.id, hello.priority)
+                        .await;
+                }
+                Err(error) => ReadError::Wire(error),
+            },
+            _ => ReadError::Wire(WireError::Unexpected("first frame of a stream")),
+        },
+        Ok(Ok(None)) => ReadError::Wire(WireError::Truncated),
+        Ok(Err(error)) => error,
+        Err(_) => {
+            tracing::debug!(peer = %server.link.peer(), "a stream was opened and left silent");
+            reader.stop(StreamCode::Protocol);
+            send.reset(StreamCode::Protocol);
+            return;
+        }
+    };
+    reader.stop(StreamCode::Protocol);
+    send.reset(StreamCode::Protocol);
+    match error {
+        ReadError::Wire(WireError::Truncated) | ReadError::Broken(_) => {}
+        ReadError::Wire(error) => server.break_protocol(&error),
+    }
+}
+
+/// Runs one call in the dispatch; a panic there ends this call and nothing else.
+pub(super) async fn run<D: Dispatch>(dispatch: Arc<D>, request: Request) -> Result<Response> {
+    let response = AssertUnwindSafe(dispatch.dispatch(request))
+        .catch_unwind()
+        .await
+        .unwrap_or_else(|_| {
+            Err(Status::unknown(
+                "the server panicked while it handled the call",
+            ))
+        })?;
+    check_response(&response)?;
+    Ok(response)
+}
+
+/// What a response must fulfil before anything of it is sent.
+fn check_response(response: &Response) -> Result<()> {
+    if !wire::metadata_fits(&response.metadata) {
+        return Err(Status::internal(
+            "the handler set more initial metadata than a response can carry",
+        ));
+    }
+    match response.body.as_one() {
+        Some(message) => super::client::check_size(message),
+        None => Ok(()),
+    }
+}
+
+/// Keeps the priority of a call's answer: its stream goes before those of lower ones.
+pub(super) fn set_priority(send: &mut impl SendHalf, priority: Priority) {
+    send.set_priority(super::client::stream_priority(priority));
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,237 @@
+//! The server half of a lane: each Request is polled once on the spot, and only if it must wait becomes a task.
+
+use std::{
+    sync::Arc,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use bytes::{Bytes, BytesMut};
+use tokio::time::timeout;
+
+use super::{
+    halves::{Link, SendHalf, StreamCode},
+    lane::{Frames, LaneEnd, Outbox, pump},
+    liveness::HELLO_ID,
+    reader::{FrameReader, ReadError},
+    serve::{Active, Server, run, set_priority},
+    serve_stream,
+    writer::{CallWriter, put_frame},
+};
+use crate::{
+    call::{Body, Codec, Response},
+    dispatch::Dispatch,
+    method::Priority,
+    status::{Result, Status},
+    wire::{
+        self, FrameType, Header, Hello, RequestHead, RequestId, ResponseHead, StatusHead,
+        WireError, limits::MAX_HEAD_BYTES,
+    },
+};
+
+/// How long a lane that was ended waits for the peer to have everything.
+const LINGER: Duration = Duration::from_secs(2);
+
+pub(super) async fn serve<L: Link, D: Dispatch>(
+    server: Arc<Server<L, D>>,
+    mut send: L::Send,
+    mut reader: FrameReader<L::Recv>,
+    ping: RequestId,
+    priority: Priority,
+) {
+    set_priority(&mut send, priority);
+    let outbox = Outbox::new(server.budget.clone());
+    server.add_lane(&outbox);
+    outbox.put(|out| put_pong(out, ping, Some(&server.hello)));
+    let mut requests = Requests {
+        server: Arc::clone(&server),
+        outbox: Arc::clone(&outbox),
+        priority,
+    };
+    match pump(&mut send, &mut reader, &outbox, &mut requests).await {
+        LaneEnd::Finished => {
+            send.finish();
+            let _ = timeout(LINGER, send.stopped()).await;
+        }
+        LaneEnd::Failed(error) => {
+            send.reset(StreamCode::Protocol);
+            match error {
+                ReadError::Wire(error) => server.break_protocol(&error),
+                ReadError::Broken(_) => {}
+            }
+        }
+    }
+}
+
+/// Appends a Pong, with a hello if there is one to tell.
+pub(super) fn put_pong(out: &mut BytesMut, id: RequestId, hello: Option<&Hello>) {
+    put_frame(out, FrameType::Pong, None, false, id, |out| {
+        if let Some(hello) = hello {
+            hello.encode(out);
+        }
+    });
+}
+
+struct Requests<L: Link, D> {
+    server: Arc<Server<L, D>>,
+    outbox: Arc<Outbox>,
+    priority: Priority,
+}
+
+impl<L: Link, D: Dispatch> Frames for Requests<L, D> {
+    /// While answers pile up, because the client does not read them, no more requests are taken.
+    fn ready(&self) -> bool {
+        !self.outbox.is_full()
+    }
+
+    fn on_frame(&mut self, header: Header, payload: Bytes) -> Result<(), ReadError> {
+        match (header.kind, header.codec) {
+            (FrameType::Request, Some(codec)) => self.on_request(header, codec, &payload)?,
+            (FrameType::Error, _) => self.server.cancel(header.id),
+            (FrameType::Ping, _) if header.id != HELLO_ID => {
+                self.outbox.put(|out| put_pong(out, header.id, None));
+            }
+            _ => return Err(WireError::Unexpected("frame type from a client on a lane").into()),
+        }
+        Ok(())
+    }
+
+    fn is_done(&self) -> bool {
+        self.server.is_drained()
+    }
+}
+
+impl<L: Link, D: Dispatch> Requests<L, D> {
+    fn on_request(
+        &mut self,
+        header: Header,
+        codec: Codec,
+        payload: &Bytes,
+    ) -> Result<(), WireError> {
+        let id = header.id;
+        if id.0 == [0; 16] || self.server.is_active(id) {
+            return Err(WireError::RequestId);
+        }
+        let (head, message) = wire::split_call(payload)?;
+        let head = RequestHead::decode(head)?;
+        if let Some(status) = self.server.refusal() {
+            if !header.oneway {
+                self.outbox.put(|out| put_status(out, id, &status));
+            }
+            return Ok(());
+        }
+        // A copy of its own: the payload lies in a packet, which a message that is kept must not keep too.
+        let body = Body::one(Bytes::copy_from_slice(message));
+        let request = self.server.request(head, codec, body);
+        let mut call = Box::pin(run(Arc::clone(&self.server.dispatch), request));
+        // Many handlers never wait. Those that do are polled again at once by the task that they become, so that the waker
+        // given here need not wake anything.
+        let polled = call.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        if let Poll::Ready(answer) = polled {
+            if !header.oneway
+                && let Some(large) = put_answer(&self.outbox, id, codec, answer)
+            {
+                let active = self.server.begin(id)?;
+                self.spawn(
+                    id,
+                    send_large(
+                        Arc::clone(&self.server),
+                        active,
+                        large,
+                        codec,
+                        self.priority,
+                    ),
+                );
+            }
+            return Ok(());
+        }
+        let active = self.server.begin(id)?;
+        let (server, outbox, priority) = (
+            Arc::clone(&self.server),
+            Arc::clone(&self.outbox),
+            self.priority,
+        );
+        let oneway = header.oneway;
+        self.spawn(id, async move {
+            let answer = call.await;
+            if oneway {
+                return;
+            }
+            while outbox.is_full() && !outbox.is_closed() {
+                outbox.room().await;
+            }
+            match put_answer(&outbox, id, codec, answer) {
+                None => drop(active),
+                Some(large) => send_large(server, active, large, codec, priority).await,
+            }
+        });
+        Ok(())
+    }
+
+    fn spawn(&self, id: RequestId, call: impl Future<Output = ()> + Send + 'static) {
+        let task = tokio::spawn(call);
+        self.server.can_abort(id, task.abort_handle());
+    }
+}
+
+/// Queues an answer that fits a frame; gives back a response that does not.
+fn put_answer(
+    outbox: &Outbox,
+    id: RequestId,
+    codec: Codec,
+    answer: Result<Response>,
+) -> Option<Response> {
+    let mut response = match answer {
+        Ok(response) => response,
+        Err(status) => {
+            outbox.put(|out| put_status(out, id, &status));
+            return None;
+        }
+    };
+    let Some(message) = response.body.as_one().cloned() else {
+        return Some(response);
+    };
+    let trailers = response.body.take_trailers();
+    let head = response.metadata.size_bytes() + trailers.size_bytes() + 64;
+    if !wire::metadata_fits(&trailers) {
+        let status =
+            Status::internal("the handler set more trailing metadata than a response can carry");
+        outbox.put(|out| put_status(out, id, &status));
+        return None;
+    }
+    if head + message.len() > MAX_HEAD_BYTES {
+        response.body = Body::one(message).with_trailers(trailers);
+        return Some(response);
+    }
+    outbox.put(|out| {
+        put_frame(out, FrameType::Response, Some(codec), false, id, |out| {
+            wire::put_call(
+                out,
+                |out| ResponseHead::encode(&response.metadata, &trailers, out),
+                &message,
+            );
+        });
+    });
+    None
+}
+
+fn put_status(out: &mut BytesMut, id: RequestId, status: &Status) {
+    put_frame(out, FrameType::Error, None, false, id, |out| {
+        StatusHead::encode(status, out);
+    });
+}
+
+/// Sends a response that is too large for the lane on a stream of its own.
+async fn send_large<L: Link, D: Dispatch>(
+    server: Arc<Server<L, D>>,
+    active: Active<L, D>,
+    response: Response,
+    codec: Codec,
+    priority: Priority,
+) {
+    if let Ok(mut send) = server.link.open_uni().await {
+        set_priority(&mut send, priority);
+        let mut writer = CallWriter::new(send, active.id(), codec);
+        serve_stream::write_response(&mut writer, response).await;
+    }
+}

@@ -1,0 +1,244 @@
+//! Frames into the writing half of a stream of one call, and the guard that resets it.
+
+use std::{future::poll_fn, task::Poll};
+
+use bytes::{Bytes, BytesMut};
+
+use super::halves::{Broken, SendHalf, StreamCode};
+use crate::{
+    call::{Body, Codec},
+    metadata::Metadata,
+    status::Status,
+    wire::{self, FrameType, Header, RequestId, ResponseHead, StatusHead, limits},
+};
+
+/// Messages of at least this many bytes are handed to the stream as they are; smaller ones are copied into the batch.
+const BY_REFERENCE_BYTES: usize = 4 * 1024;
+
+/// Writes the frames of one direction of one call. Dropped before [`finish`](Self::finish), it resets the stream, so that a cut
+/// call never looks complete.
+pub(super) struct CallWriter<S: SendHalf> {
+    half: S,
+    id: RequestId,
+    codec: Codec,
+    /// What is not yet written: finished chunks, then the open one.
+    chunks: Vec<Bytes>,
+    open: BytesMut,
+    finished: bool,
+}
+
+/// How a direction of a call could not be written to its end.
+#[derive(Debug)]
+pub(super) enum WriteError {
+    /// The stream takes no more: the peer has lost interest, or the connection is gone.
+    Broken(Broken),
+    /// The messages ended badly.
+    Status(Status),
+}
+
+impl From<Broken> for WriteError {
+    fn from(broken: Broken) -> Self {
+        Self::Broken(broken)
+    }
+}
+
+impl<S: SendHalf> CallWriter<S> {
+    pub(super) fn new(half: S, id: RequestId, codec: Codec) -> Self {
+        Self {
+            half,
+            id,
+            codec,
+            chunks: Vec::new(),
+            open: BytesMut::new(),
+            finished: false,
+        }
+    }
+
+    /// Queues a frame that is neither StreamData nor large.
+    pub(super) fn put(
+        &mut self,
+        kind: FrameType,
+        codec: Option<Codec>,
+        oneway: bool,
+        fill: impl FnOnce(&mut BytesMut),
+    ) {
+        put_frame(&mut self.open, kind, codec, oneway, self.id, fill);
+    }
+
+    /// Queues one message in a StreamData frame of its own.
+    pub(super) fn put_message(&mut self, message: Bytes) {
+        let prefix = wire::length_prefix_bytes(message.len());
+        let header = self.data_header(prefix + message.len());
+        self.open.extend_from_slice(&header);
+        wire::put_length(message.len(), &mut self.open);
+        if message.len() < BY_REFERENCE_BYTES {
+            self.open.extend_from_slice(&message);
+        } else {
+            self.chunks.push(self.open.split().freeze());
+            self.chunks.push(message);
+        }
+    }
+
+    /// Writes all that is queued.
+    ///
+    /// Not cancel safe: what was queued may be lost, so a writer is dropped with its future.
+    pub(super) async fn flush(&mut self) -> Result<(), Broken> {
+        if !self.open.is_empty() {
+            self.chunks.push(self.open.split().freeze());
+        }
+        let mut left = &mut self.chunks[..];
+        while !left.is_empty() {
+            poll_fn(|cx| self.half.poll_write(cx, &mut left)).await?;
+        }
+        self.chunks.clear();
+        Ok(())
+    }
+
+    /// Writes all messages of `body`: those that are ready at once share a frame. Answers the trailing metadata.
+    pub(super) async fn write_body(&mut self, mut body: Body) -> Result<Metadata, WriteError> {
+        if body.as_one().is_some() {
+            if let Some(Ok(message)) = body.next().await {
+                self.put_message(message);
+            }
+            return Ok(body.take_trailers());
+        }
+        let mut batch = Batch::default();
+        loop {
+            // Wait for one message; then take all that are ready with it.
+            let mut next = match poll_fn(|cx| Poll::Ready(body.poll_next(cx))).await {
+                Poll::Ready(next) => next,
+                Poll::Pending => {
+                    self.put_batch(&mut batch);
+                    self.flush().await?;
+                    body.next().await
+                }
+            };
+            loop {
+                match next {
+                    None => {
+                        self.put_batch(&mut batch);
+                        return Ok(body.take_trailers());
+                    }
+                    Some(Err(status)) => {
+                        self.put_batch(&mut batch);
+                        return Err(WriteError::Status(status));
+                    }
+                    Some(Ok(message)) if message.len() >= BY_REFERENCE_BYTES => {
+                        self.put_batch(&mut batch);
+                        self.put_message(message);
+                        self.flush().await?;
+                    }
+                    Some(Ok(message)) => batch.push(&message),
+                }
+                if batch.is_full() {
+                    self.put_batch(&mut batch);
+                    self.flush().await?;
+                }
+                match poll_fn(|cx| Poll::Ready(body.poll_next(cx))).await {
+                    Poll::Ready(ready) => next = ready,
+                    Poll::Pending => break,
+                }
+            }
+        }
+    }
+
+    /// Ends the call's direction well and the stream with it.
+    pub(super) fn finish(&mut self) {
+        self.half.finish();
+        self.finished = true;
+    }
+
+    /// Queues the frame that ends a direction well.
+    pub(super) fn put_end(&mut self, trailers: &Metadata) {
+        self.put(FrameType::StreamEnd, None, false, |out| {
+            if !trailers.is_empty() {
+                ResponseHead::encode(&Metadata::new(), trailers, out);
+            }
+        });
+    }
+
+    /// Queues the frame that ends a call badly.
+    pub(super) fn put_status(&mut self, status: &Status) {
+        self.put(FrameType::Error, None, false, |out| {
+            StatusHead::encode(status, out)
+        });
+    }
+
+    /// Ends the stream at once.
+    pub(super) fn reset(&mut self, code: StreamCode) {
+        if !self.finished {
+            self.half.reset(code);
+            self.finished = true;
+        }
+    }
+
+    pub(super) fn codec(&self) -> Codec {
+        self.codec
+    }
+
+    fn put_batch(&mut self, batch: &mut Batch) {
+        if !batch.payload.is_empty() {
+            let header = self.data_header(batch.payload.len());
+            self.open.extend_from_slice(&header);
+            self.open.extend_from_slice(&batch.payload);
+            batch.payload.clear();
+        }
+    }
+
+    fn data_header(&self, payload_bytes: usize) -> [u8; limits::HEADER_BYTES] {
+        Header {
+            kind: FrameType::StreamData,
+            codec: Some(self.codec),
+            oneway: false,
+            payload_bytes,
+            id: self.id,
+        }
+        .encode()
+    }
+}
+
+impl<S: SendHalf> Drop for CallWriter<S> {
+    fn drop(&mut self) {
+        self.reset(StreamCode::Cancelled);
+    }
+}
+
+/// Small messages that will share a StreamData frame.
+#[derive(Default)]
+struct Batch {
+    payload: BytesMut,
+}
+
+impl Batch {
+    fn push(&mut self, message: &[u8]) {
+        wire::put_length(message.len(), &mut self.payload);
+        self.payload.extend_from_slice(message);
+    }
+
+    fn is_full(&self) -> bool {
+        self.payload.len() >= limits::BATCH_BYTES - BY_REFERENCE_BYTES
+    }
+}
+
+/// Appends a frame whose payload `fill` writes.
+pub(super) fn put_frame(
+    out: &mut BytesMut,
+    kind: FrameType,
+    codec: Option<Codec>,
+    oneway: bool,
+    id: RequestId,
+    fill: impl FnOnce(&mut BytesMut),
+) {
+    let at = out.len();
+    out.extend_from_slice(&[0; limits::HEADER_BYTES]);
+    fill(out);
+    let payload_bytes = out.len() - at - limits::HEADER_BYTES;
+    let header = Header {
+        kind,
+        codec,
+        oneway,
+        payload_bytes,
+        id,
+    };
+    out[at..at + limits::HEADER_BYTES].copy_from_slice(&header.encode());
+}

@@ -1,0 +1,315 @@
+//! The server side: accepts connections within limits and serves a [`Router`] on each, alone on its endpoint or as one protocol among
+//! others behind [`iroh::protocol::Router`].
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use iroh::{
+    Endpoint, EndpointId,
+    endpoint::{Connection, Incoming, VarInt},
+    protocol::{AcceptError, ProtocolHandler},
+};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    task::JoinSet,
+    time::{Instant, timeout},
+};
+
+use super::{ALPN, connect::IrohPeer, link::IrohLink};
+use crate::{
+    link::{self, CloseCode, Limits},
+    method::Fingerprint,
+    server::Router,
+};
+
+/// What a server on iroh allows; see [`Limits`] for what it allows each connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AcceptConfig {
+    /// How many connections may be open at once, in all.
+    pub max_connections: usize,
+    /// How many connections one peer may have open at once.
+    pub max_connections_per_peer: usize,
+    /// How many handshakes may be under way at once; further ones wait.
+    pub max_handshakes: usize,
+    /// How long a handshake may take.
+    pub handshake_timeout: Duration,
+    /// What each connection is allowed.
+    pub connection: Limits,
+}
+
+impl Default for AcceptConfig {
+    /// 4096 connections, 16 a peer, 256 handshakes of at most 10 seconds.
+    fn default() -> Self {
+        Self {
+            max_connections: 4096,
+            max_connections_per_peer: 16,
+            max_handshakes: 256,
+            handshake_timeout: Duration::from_secs(10),
+            connection: Limits::default(),
+        }
+    }
+}
+
+/// A [`Router`] as a protocol of an iroh endpoint.
+///
+/// [`IrohServer::spawn`] serves it on an endpoint of its own. On an endpoint with other protocols beside it, it is a handler of
+/// iroh's own router: `iroh::protocol::Router::builder(endpoint).accept(ALPN, server).spawn()`; let that endpoint have
+/// [`transport_config`](super::transport_config) too.
+#[derive(Clone)]
+pub struct IrohServer(Arc<Inner>);
+
+struct Inner {
+    router: Arc<Router>,
+    services: Vec<(String, Fingerprint)>,
+    config: AcceptConfig,
+    connections: Arc<Semaphore>,
+    per_peer: Mutex<HashMap<EndpointId, usize>>,
+    drain: watch::Sender<Option<Instant>>,
+    open: watch::Sender<usize>,
+}
+
+impl IrohServer {
+    /// The router with the default limits.
+    #[must_use]
+    pub fn new(router: Router) -> Self {
+        Self::with_config(router, AcceptConfig::default())
+    }
+
+    /// The router with these limits.
+    #[must_use]
+    pub fn with_config(router: Router, config: AcceptConfig) -> Self {
+        let services = router
+            .services()
+            .map(|service| (service.name.to_owned(), service.fingerprint()))
+            .collect();
+        Self(Arc::new(Inner {
+            router: Arc::new(router),
+            services,
+            connections: Arc::new(Semaphore::new(config.max_connections)),
+            config,
+            per_peer: Mutex::default(),
+            drain: watch::Sender::new(None),
+            open: watch::Sender::new(0),
+        }))
+    }
+
+    /// Serves on an endpoint that has no other protocol, until [`ServerHandle::shutdown`].
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    #[must_use]
+    pub fn spawn(self, endpoint: Endpoint) -> ServerHandle {
+        endpoint.set_alpns(vec![ALPN.to_vec()]);
+        let accepting = tokio::spawn(accept_loop(self.clone(), endpoint.clone()));
+        ServerHandle {
+            server: self,
+            endpoint,
+            accepting,
+        }
+    }
+
+    /// How many connections are open.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        *self.0.open.borrow()
+    }
+
+    /// Takes no new calls, and lets those in flight end until the grace is over; then closes every connection.
+    ///
+    /// # Cancel safety
+    /// The shutdown goes on when the future is dropped.
+    pub async fn drain(&self, grace: Duration) {
+        self.0.drain.send_if_modified(|until| {
+            let first = until.is_none();
+            until.get_or_insert_with(|| Instant::now() + grace);
+            first
+        });
+        // The deadline is kept by each connection.
+        let _ = self.0.open.subscribe().wait_for(|open| *open == 0).await;
+    }
+
+    /// Serves one connection to its end.
+    async fn serve(&self, connection: Connection) {
+        let peer = connection.remote_id();
+        let _place = match self.admit(peer) {
+            Ok(place) => place,
+            Err(reason) => {
+                tracing::warn!(%peer, reason, "refused a connection");
+                let code = CloseCode::TooManyConnections as u32;
+                return connection.close(VarInt::from_u32(code), reason.as_bytes());
+            }
+        };
+        tracing::debug!(%peer, "a connection was opened");
+        let Inner {
+            router,
+            services,
+            config,
+            drain,
+            ..
+        } = &*self.0;
+        link::serve(
+            IrohLink(connection),
+            Arc::clone(router),
+            services.clone(),
+            config.connection,
+            drain.subscribe(),
+        )
+        .await;
+        tracing::debug!(%peer, "a connection ended");
+    }
+
+    fn admit(&self, peer: EndpointId) -> Result<Place, &'static str> {
+        let permit = Arc::clone(&self.0.connections)
+            .try_acquire_owned()
+            .map_err(|_| "the server has as many connections as it takes")?;
+        let mut per_peer = self.0.per_peer();
+        let count = per_peer.entry(peer).or_default();
+        if *count >= self.0.config.max_connections_per_peer {
+            return Err("the peer has as many connections as one peer may have");
+        }
+        *count += 1;
+        self.0.open.send_modify(|open| *open += 1);
+        Ok(Place {
+            server: self.clone(),
+            peer,
+            _permit: permit,
+        })
+    }
+}
+
+impl Inner {
+    fn per_peer(&self) -> std::sync::MutexGuard<'_, HashMap<EndpointId, usize>> {
+        self.per_peer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for IrohServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IrohServer")
+            .field("services", &self.0.services)
+            .field("connections", &self.connections())
+            .finish_non_exhaustive()
+    }
+}
+
+impl ProtocolHandler for IrohServer {
+    async fn accept(&self, connection: Connection) -> Result<(), AcceptError> {
+        // In a task of its own: iroh's router closes the whole endpoint if a handler panics.
+        let server = self.clone();
+        let served = tokio::spawn(async move { server.serve(connection).await });
+        let _ = AbortOnDrop(served).joined().await;
+        Ok(())
+    }
+
+    async fn shutdown(&self) {
+        self.drain(SHUTDOWN_GRACE).await;
+    }
+}
+
+/// How long calls in flight may go on when iroh's own router is shut down.
+pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
+
+/// A server that runs on an endpoint; dropped, it goes on.
+#[derive(Debug)]
+pub struct ServerHandle {
+    server: IrohServer,
+    endpoint: Endpoint,
+    accepting: tokio::task::JoinHandle<()>,
+}
+
+impl ServerHandle {
+    /// The endpoint.
+    #[must_use]
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// By what clients dial this server.
+    #[must_use]
+    pub fn peer(&self) -> IrohPeer {
+        self.endpoint.addr().into()
+    }
+
+    /// The server.
+    #[must_use]
+    pub fn server(&self) -> &IrohServer {
+        &self.server
+    }
+
+    /// Stops: takes no new connections and calls, lets the calls in flight end until the grace is over, then closes the endpoint.
+    pub async fn shutdown(self, grace: Duration) {
+        self.accepting.abort();
+        self.server.drain(grace).await;
+        self.endpoint.close().await;
+    }
+}
+
+/// A connection's place within the limits.
+struct Place {
+    server: IrohServer,
+    peer: EndpointId,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut per_peer = self.server.0.per_peer();
+        if let Some(count) = per_peer.get_mut(&self.peer) {
+            *count -= 1;
+            if *count == 0 {
+                per_peer.remove(&self.peer);
+            }
+        }
+        drop(per_peer);
+        self.server.0.open.send_modify(|open| *open -= 1);
+    }
+}
+
+async fn accept_loop(server: IrohServer, endpoint: Endpoint) {
+    let mut handshakes = JoinSet::new();
+    loop {
+        if handshakes.len() >= server.0.config.max_handshakes {
+            handshakes.join_next().await;
+            continue;
+        }
+        tokio::select! {
+            incoming = endpoint.accept() => match incoming {
+                Some(incoming) => {
+                    handshakes.spawn(handshake(server.clone(), incoming));
+                }
+                None => return,
+            },
+            Some(_) = handshakes.join_next() => {}
+        }
+    }
+}
+
+async fn handshake(server: IrohServer, incoming: Incoming) {
+    let from = incoming.remote_addr();
+    match timeout(server.0.config.handshake_timeout, incoming).await {
+        // A task of its own: it outlives the accept loop, so that a shutdown can drain it.
+        Ok(Ok(connection)) => {
+            tokio::spawn(async move { server.serve(connection).await });
+        }
+        Ok(Err(error)) => tracing::debug!(?from, %error, "a handshake failed"),
+        Err(_) => tracing::debug!(?from, "a handshake took too long"),
+    }
+}
+
+struct AbortOnDrop(tokio::task::JoinHandle<()>);
+
+impl AbortOnDrop {
+    async fn joined(mut self) -> Result<(), tokio::task::JoinError> {
+        (&mut self.0).await
+    }
+}
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}

@@ -1,0 +1,64 @@
+//! How iroh's endpoints are set up for calls.
+
+use std::time::Duration;
+
+use iroh::{
+    Endpoint, SecretKey,
+    endpoint::{BindError, QuicTransportConfig, VarInt, presets::Preset},
+};
+
+use super::ALPN;
+use crate::link::DEFAULT_MAX_CALLS;
+
+/// After how long without a packet a connection is given up. A peer that was killed is noticed within this.
+pub const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// How often an idle connection says that it is there.
+pub const KEEP_ALIVE: Duration = Duration::from_millis(1300);
+
+/// How many bytes of one stream a peer may send ahead of what was read.
+pub const STREAM_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
+
+/// How many bytes of one connection a peer may send ahead of what was read.
+pub const CONNECTION_WINDOW_BYTES: u32 = 16 * 1024 * 1024;
+
+/// How many bytes of one connection may be sent and not yet acknowledged.
+pub const SEND_WINDOW_BYTES: u64 = 16 * 1024 * 1024;
+
+/// The QUIC settings that calls want: streams enough for the calls in flight, windows for large messages, and a time-out that
+/// notices a dead peer within seconds. For an endpoint that also speaks other protocols.
+///
+/// # Panics
+/// Never: the constants are valid.
+#[must_use]
+pub fn transport_config() -> QuicTransportConfig {
+    QuicTransportConfig::builder()
+        // Calls, and a lane a priority and direction of spreading.
+        .max_concurrent_bidi_streams(VarInt::from_u32(DEFAULT_MAX_CALLS + 64))
+        .max_concurrent_uni_streams(VarInt::from_u32(DEFAULT_MAX_CALLS))
+        .stream_receive_window(VarInt::from_u32(STREAM_WINDOW_BYTES))
+        .receive_window(VarInt::from_u32(CONNECTION_WINDOW_BYTES))
+        .send_window(SEND_WINDOW_BYTES)
+        .keep_alive_interval(KEEP_ALIVE)
+        .max_idle_timeout(Some(
+            IDLE_TIMEOUT
+                .try_into()
+                .expect("four seconds fit QUIC's time-out"),
+        ))
+        .build()
+}
+
+/// Binds an endpoint for calls: with [`transport_config`] and this protocol's ALPN.
+///
+/// `preset` decides how peers are found: `iroh::endpoint::presets::N0` across the internet, `Minimal` on addresses that are given.
+///
+/// # Errors
+/// The sockets could not be bound.
+pub async fn bind(preset: impl Preset, key: SecretKey) -> Result<Endpoint, BindError> {
+    Endpoint::builder(preset)
+        .secret_key(key)
+        .alpns(vec![ALPN.to_vec()])
+        .transport_config(transport_config())
+        .bind()
+        .await
+}

@@ -1,0 +1,138 @@
+//! iroh's connections and streams as the [`Link`] that the protocol runs on.
+
+use std::{
+    future::Future,
+    pin::pin,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use iroh::endpoint::{
+    Connection, ConnectionError, ReadError, RecvStream, SendStream, VarInt, WriteError,
+};
+
+use crate::{
+    call::Peer,
+    link::{Broken, CloseCode, Link, RecvHalf, SendHalf, StreamCode},
+};
+
+/// A QUIC connection of an iroh endpoint.
+#[derive(Clone, Debug)]
+pub struct IrohLink(pub(super) Connection);
+
+impl IrohLink {
+    /// The connection below, for its paths, round-trip times and counters.
+    #[must_use]
+    pub fn connection(&self) -> &Connection {
+        &self.0
+    }
+}
+
+impl Link for IrohLink {
+    type Send = SendStream;
+    type Recv = RecvStream;
+
+    async fn open_bi(&self) -> Result<(SendStream, RecvStream), Broken> {
+        self.0.open_bi().await.map_err(broken)
+    }
+
+    async fn open_uni(&self) -> Result<SendStream, Broken> {
+        self.0.open_uni().await.map_err(broken)
+    }
+
+    async fn accept_bi(&self) -> Result<(SendStream, RecvStream), Broken> {
+        self.0.accept_bi().await.map_err(broken)
+    }
+
+    async fn accept_uni(&self) -> Result<RecvStream, Broken> {
+        self.0.accept_uni().await.map_err(broken)
+    }
+
+    fn close(&self, code: CloseCode, reason: &str) {
+        self.0
+            .close(VarInt::from_u32(code as u32), reason.as_bytes());
+    }
+
+    async fn closed(&self) -> Broken {
+        broken(self.0.closed().await)
+    }
+
+    fn peer(&self) -> Peer {
+        Peer::Key(*self.0.remote_id().as_bytes())
+    }
+
+    fn packets(&self) -> (u64, u64) {
+        let stats = self.0.stats();
+        (stats.sent_packets, stats.lost_packets)
+    }
+}
+
+impl SendHalf for SendStream {
+    fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        chunks: &mut &mut [Bytes],
+    ) -> Poll<Result<(), Broken>> {
+        // Cancel safe, so that a future for each poll is as good as one for all.
+        pin!(self.write_many_chunks(chunks))
+            .poll(cx)
+            .map(|written| match written {
+                Ok(_) => Ok(()),
+                Err(WriteError::Stopped(code)) => Err(Broken::Stream(code.into_inner())),
+                Err(WriteError::ConnectionLost(error)) => Err(broken(error)),
+                Err(error) => Err(Broken::Lost(error.to_string())),
+            })
+    }
+
+    fn set_priority(&mut self, priority: i32) {
+        // Fails on a stream that was closed, which needs none.
+        let _ = Self::set_priority(self, priority);
+    }
+
+    fn finish(&mut self) {
+        let _ = Self::finish(self);
+    }
+
+    fn reset(&mut self, code: StreamCode) {
+        let _ = Self::reset(self, VarInt::from_u32(code as u32));
+    }
+
+    fn stopped(&mut self) -> impl Future<Output = ()> + Send + 'static {
+        let stopped = Self::stopped(self);
+        async move {
+            let _ = stopped.await;
+        }
+    }
+}
+
+impl RecvHalf for RecvStream {
+    fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        chunks: &mut [Bytes],
+    ) -> Poll<Result<usize, Broken>> {
+        // Cancel safe too.
+        pin!(self.read_many_chunks(chunks))
+            .poll(cx)
+            .map(|read| match read {
+                Ok(count) => Ok(count.unwrap_or(0)),
+                Err(ReadError::Reset(code)) => Err(Broken::Stream(code.into_inner())),
+                Err(ReadError::ConnectionLost(error)) => Err(broken(error)),
+                Err(error) => Err(Broken::Lost(error.to_string())),
+            })
+    }
+
+    fn stop(&mut self, code: StreamCode) {
+        let _ = Self::stop(self, VarInt::from_u32(code as u32));
+    }
+}
+
+fn broken(error: ConnectionError) -> Broken {
+    match error {
+        ConnectionError::ApplicationClosed(close) => Broken::Closed(
+            close.error_code.into_inner(),
+            String::from_utf8_lossy(&close.reason).into_owned(),
+        ),
+        error => Broken::Lost(error.to_string()),
+    }
+}
