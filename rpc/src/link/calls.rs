@@ -129,7 +129,7 @@ impl<R> Calls<R> {
         matches!(state, State::Waiting(_))
     }
 
-    /// Whether a call with this id waits.
+    #[cfg(test)]
     pub(super) fn is_waiting(&self, id: RequestId) -> bool {
         let mut table = self.lock();
         table.find(id).is_some()

@@ -167,6 +167,12 @@ impl<L: Link> Connection<L> {
         self.shared().budget.peak_bytes()
     }
 
+    /// The last round trip of a Ping, application to application; pings are sent while calls wait.
+    #[must_use]
+    pub fn round_trip(&self) -> Option<Duration> {
+        self.shared().liveness.round_trip()
+    }
+
     /// Whether the server's hello has arrived, and with it the fingerprints of its services.
     #[must_use]
     pub fn has_hello(&self) -> bool {
@@ -210,18 +216,12 @@ impl<L: Link> Connection<L> {
                 put_frame(
                     out,
                     FrameType::Request,
-                    Some(request.codec),
+                    Some(codec),
                     oneway,
                     call.id,
                     |out| {
                         let head = |out: &mut _| {
-                            RequestHead::encode(
-                                request.method.path(),
-                                timeout,
-                                request.priority,
-                                &request.metadata,
-                                out,
-                            );
+                            RequestHead::encode(method.path(), timeout, priority, &metadata, out);
                         };
                         wire::put_call(out, head, &message);
                     },

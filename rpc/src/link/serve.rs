@@ -122,7 +122,8 @@ pub async fn serve<L: Link, D: Dispatch>(
 }
 
 async fn drain_begins(drain: &mut Drain) -> Instant {
-    match drain.wait_for(Option::is_some).await {
+    let until = drain.wait_for(Option::is_some).await.map(|until| *until);
+    match until {
         Ok(until) => until.unwrap_or_else(Instant::now),
         // Whoever could say so is gone: nobody will.
         Err(_) => std::future::pending().await,
