@@ -5,8 +5,8 @@ use std::time::Duration;
 use blixard_rpc::{
     Channel, Code, Result, Router, Streaming, iroh_service,
     transport::iroh::{
-        Endpoint, IrohConnection, IrohConnector, IrohServer, SecretKey, ServerHandle, presets,
-        transport_config, ALPN,
+        ALPN, Endpoint, IrohConnection, IrohConnector, IrohServer, SecretKey, ServerHandle,
+        presets, transport_config,
     },
 };
 use bytes::Bytes;
@@ -32,7 +32,9 @@ impl Echo for Server {
         Ok(data)
     }
     async fn repeat(&self, data: String, times: u32) -> Result<Streaming<String>> {
-        Ok(Streaming::from_iter((0..times).map(move |n| format!("{data}{n}"))))
+        Ok(Streaming::from_iter(
+            (0..times).map(move |n| format!("{data}{n}")),
+        ))
     }
     async fn count(&self, mut items: Streaming<String>) -> Result<u64> {
         let mut n = 0;
@@ -64,7 +66,8 @@ async fn endpoint() -> Endpoint {
 }
 
 async fn pair() -> (ServerHandle, IrohConnection) {
-    let server = IrohServer::new(Router::new().add(EchoServer::new(Server))).spawn(endpoint().await);
+    let server =
+        IrohServer::new(Router::new().add(EchoServer::new(Server))).spawn(endpoint().await);
     let connection = IrohConnector::new(endpoint().await)
         .dial(server.endpoint().addr())
         .await
@@ -81,7 +84,13 @@ async fn every_shape() {
         assert_eq!(client.slow(Bytes::from_static(b"hi")).await.unwrap(), "hi");
         let big = Bytes::from(vec![7; 3 << 20]);
         assert_eq!(client.echo(big.clone()).await.unwrap(), big);
-        let items = client.repeat("x".into(), 1000).await.unwrap().collect().await.unwrap();
+        let items = client
+            .repeat("x".into(), 1000)
+            .await
+            .unwrap()
+            .collect()
+            .await
+            .unwrap();
         assert_eq!(items.len(), 1000);
         assert_eq!(items[999], "x999");
         let names = Streaming::from_iter((0..500).map(|n| n.to_string()));
@@ -112,7 +121,11 @@ async fn a_thousand_calls_at_once() {
         let client = client.clone();
         tasks.spawn(async move {
             let data = Bytes::from(vec![n as u8; (n % 300) as usize * 500]);
-            let back = if n % 2 == 0 { client.echo(data.clone()).await } else { client.slow(data.clone()).await };
+            let back = if n % 2 == 0 {
+                client.echo(data.clone()).await
+            } else {
+                client.slow(data.clone()).await
+            };
             assert_eq!(back.unwrap(), data);
         });
     }

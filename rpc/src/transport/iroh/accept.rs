@@ -152,7 +152,7 @@ impl IrohServer {
             ..
         } = &*self.0;
         link::serve(
-            IrohLink(connection),
+            IrohLink::accepted(connection),
             Arc::clone(router),
             services.clone(),
             config.connection,

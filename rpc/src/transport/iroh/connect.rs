@@ -61,7 +61,10 @@ impl IrohConnector {
         let dialled =
             tokio::time::timeout(self.timeout, self.endpoint.connect(address, ALPN)).await;
         match dialled {
-            Ok(Ok(connection)) => Ok(Connection::new(IrohLink(connection), self.liveness)),
+            Ok(Ok(connection)) => Ok(Connection::new(
+                IrohLink::dialled(connection, self.endpoint.clone()),
+                self.liveness,
+            )),
             Ok(Err(error)) => Err(Status::unavailable(format!("cannot reach {id}: {error:#}"))
                 .with_source(error)
                 .with_not_accepted()),

@@ -7,8 +7,11 @@ use std::{
 };
 
 use bytes::Bytes;
-use iroh::endpoint::{
-    Connection, ConnectionError, ReadError, RecvStream, SendStream, VarInt, WriteError,
+use iroh::{
+    Endpoint,
+    endpoint::{
+        Connection, ConnectionError, ReadError, RecvStream, SendStream, VarInt, WriteError,
+    },
 };
 
 use crate::{
@@ -18,13 +21,31 @@ use crate::{
 
 /// A QUIC connection of an iroh endpoint.
 #[derive(Clone, Debug)]
-pub struct IrohLink(pub(super) Connection);
+pub struct IrohLink {
+    connection: Connection,
+    /// The endpoint that dialled: it breaks its connections when its last handle is dropped.
+    _endpoint: Option<Endpoint>,
+}
 
 impl IrohLink {
+    pub(super) fn dialled(connection: Connection, endpoint: Endpoint) -> Self {
+        Self {
+            connection,
+            _endpoint: Some(endpoint),
+        }
+    }
+
+    pub(super) fn accepted(connection: Connection) -> Self {
+        Self {
+            connection,
+            _endpoint: None,
+        }
+    }
+
     /// The connection below, for its paths, round-trip times and counters.
     #[must_use]
     pub fn connection(&self) -> &Connection {
-        &self.0
+        &self.connection
     }
 }
 
@@ -33,36 +54,36 @@ impl Link for IrohLink {
     type Recv = RecvStream;
 
     async fn open_bi(&self) -> Result<(SendStream, RecvStream), Broken> {
-        self.0.open_bi().await.map_err(broken)
+        self.connection.open_bi().await.map_err(broken)
     }
 
     async fn open_uni(&self) -> Result<SendStream, Broken> {
-        self.0.open_uni().await.map_err(broken)
+        self.connection.open_uni().await.map_err(broken)
     }
 
     async fn accept_bi(&self) -> Result<(SendStream, RecvStream), Broken> {
-        self.0.accept_bi().await.map_err(broken)
+        self.connection.accept_bi().await.map_err(broken)
     }
 
     async fn accept_uni(&self) -> Result<RecvStream, Broken> {
-        self.0.accept_uni().await.map_err(broken)
+        self.connection.accept_uni().await.map_err(broken)
     }
 
     fn close(&self, code: CloseCode, reason: &str) {
-        self.0
+        self.connection
             .close(VarInt::from_u32(code as u32), reason.as_bytes());
     }
 
     async fn closed(&self) -> Broken {
-        broken(self.0.closed().await)
+        broken(self.connection.closed().await)
     }
 
     fn peer(&self) -> Peer {
-        Peer::Key(*self.0.remote_id().as_bytes())
+        Peer::Key(*self.connection.remote_id().as_bytes())
     }
 
     fn packets(&self) -> (u64, u64) {
-        let stats = self.0.stats();
+        let stats = self.connection.stats();
         (stats.sent_packets, stats.lost_packets)
     }
 }
