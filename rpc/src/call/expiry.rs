@@ -38,6 +38,8 @@ pub(crate) enum Side {
     Server,
     /// A queue before the handler.
     Queue,
+    /// The wait for a connection.
+    Connect,
 }
 
 impl Expiry {
@@ -135,6 +137,9 @@ impl Expiry {
             Side::Client => format!("{path}: not finished within its deadline of {budget:?}"),
             Side::Server => {
                 format!("{path}: the handler was stopped at the deadline, after {budget:?}")
+            }
+            Side::Connect => {
+                format!("{path}: not connected within its deadline of {budget:?}")
             }
             Side::Queue => {
                 format!("{path}: its turn did not come within its deadline of {budget:?}")
