@@ -4,9 +4,9 @@
 use std::{sync::OnceLock, time::Duration};
 
 use crate::{
-    message::Message,
-    method::{Fingerprint, MethodDescriptor, Priority, ServiceDescriptor, Shape},
-    proto::{Describe, Schema},
+    message::{Message, fingerprint},
+    method::{MethodDescriptor, Priority, ServiceDescriptor, Shape},
+    proto::Describe,
 };
 
 /// A service with its methods, which [`methods`] has made.
@@ -69,7 +69,7 @@ pub const fn bidirectional<Q: Message, R: Message>(path: &'static str) -> Method
 pub const fn oneway<Q: Message>(path: &'static str) -> MethodDescriptor {
     MethodDescriptor {
         oneway: true,
-        ..described(path, Shape::Unary, Q::describe, empty)
+        ..described(path, Shape::Unary, Q::describe, <()>::describe)
     }
 }
 
@@ -145,19 +145,4 @@ impl MethodDescriptor {
 fn nowhere() -> &'static ServiceDescriptor {
     static NOWHERE: ServiceDescriptor = service("", "", &[]);
     &NOWHERE
-}
-
-/// What a one-way method answers.
-fn empty(_: &mut Schema) -> String {
-    "google.protobuf.Empty".to_owned()
-}
-
-/// Equal for no two processes, so that calls go as protobuf, until schemas can be compared.
-fn fingerprint(_: &'static ServiceDescriptor) -> Fingerprint {
-    use std::hash::{BuildHasher, RandomState};
-    let half = || RandomState::new().hash_one(0).to_be_bytes();
-    let mut bytes = [0; 16];
-    bytes[..8].copy_from_slice(&half());
-    bytes[8..].copy_from_slice(&half());
-    Fingerprint(bytes)
 }

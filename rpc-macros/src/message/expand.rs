@@ -65,7 +65,11 @@ fn expand_struct(message: &Message, fields: &[Field]) -> TokenStream {
     }
 }
 
-fn expand_oneof(message: &Message, variants: &[Variant], unknown: Option<&Ident>) -> TokenStream {
+fn expand_oneof(
+    message: &Message,
+    variants: &[Variant],
+    unknown: Option<&(Ident, usize)>,
+) -> TokenStream {
     let ident = &message.ident;
     let type_name = name(ident);
     let info = info(message, {
@@ -78,7 +82,11 @@ fn expand_oneof(message: &Message, variants: &[Variant], unknown: Option<&Ident>
             "kind"
         };
         let infos = variants.iter().map(variant_info);
-        quote!(Oneof(#oneof, &[#(#infos),*]))
+        let unknown = match unknown {
+            Some((_, place)) => quote!(__rpc::Option::Some(#place)),
+            None => quote!(__rpc::Option::None),
+        };
+        quote!(Oneof { name: #oneof, variants: &[#(#infos),*], unknown: #unknown })
     });
     let puts = variants.iter().map(|variant| {
         let path = variant_path(variant);
@@ -99,7 +107,7 @@ fn expand_oneof(message: &Message, variants: &[Variant], unknown: Option<&Ident>
             }
         }
     });
-    let put_unknown = unknown.map(|unknown| quote!(Self::#unknown => {}));
+    let put_unknown = unknown.map(|(unknown, _)| quote!(Self::#unknown => {}));
     let takes = variants.iter().map(|variant| {
         let path = variant_path(variant);
         let tag = Literal::u32_unsuffixed(variant.tag);
@@ -143,7 +151,7 @@ fn expand_oneof(message: &Message, variants: &[Variant], unknown: Option<&Ident>
         quote!(#tag => { #body })
     });
     let none = match unknown {
-        Some(unknown) => quote!(__rpc::Result::Ok(Self::#unknown)),
+        Some((unknown, _)) => quote!(__rpc::Result::Ok(Self::#unknown)),
         None => {
             quote!(__rpc::Result::Err(__rpc::DecodeError::unset(#type_name)))
         }
@@ -167,7 +175,7 @@ fn expand_oneof(message: &Message, variants: &[Variant], unknown: Option<&Ident>
                     input: &mut __rpc::Input<'_>,
                 ) -> __rpc::Result<Self, __rpc::DecodeError> {
                     let mut slot = old;
-                    while let __rpc::Option::Some((tag, wire)) = input.next()? {
+                    while let __rpc::Option::Some((tag, wire)) = input.key()? {
                         match tag {
                             #(#takes)*
                             _ => input.skip(tag, wire)?,
@@ -185,7 +193,11 @@ fn expand_oneof(message: &Message, variants: &[Variant], unknown: Option<&Ident>
     }
 }
 
-fn expand_enum(message: &Message, numbers: &[Number], unknown: &Ident) -> TokenStream {
+fn expand_enum(
+    message: &Message,
+    numbers: &[Number],
+    (unknown, place): &(Ident, usize),
+) -> TokenStream {
     let ident = &message.ident;
     let prefix = snake(ident).to_uppercase();
     let info = info(message, {
@@ -195,7 +207,7 @@ fn expand_enum(message: &Message, numbers: &[Number], unknown: &Ident) -> TokenS
             let number = Literal::i32_unsuffixed(number.number);
             quote!(__rpc::NumberInfo { name: #name, docs: #docs, number: #number })
         });
-        quote!(Enum(&[#(#infos),*]))
+        quote!(Enum { numbers: &[#(#infos),*], unknown: #place })
     });
     let variants: Vec<_> = numbers.iter().map(|number| &number.ident).collect();
     let values: Vec<_> = numbers
@@ -344,7 +356,7 @@ fn take_fields(
     };
     quote! {
         #let_slots
-        while let __rpc::Option::Some((tag, wire)) = input.next()? {
+        while let __rpc::Option::Some((tag, wire)) = input.key()? {
             match tag {
                 #(#takes)*
                 _ => input.skip(tag, wire)?,

@@ -16,14 +16,14 @@ pub(super) enum Kind {
     /// An enum with data.
     Oneof {
         variants: Vec<Variant>,
-        /// The variant that stands for none of the others.
-        unknown: Option<Ident>,
+        /// The variant that stands for none of the others, and its place among all.
+        unknown: Option<(Ident, usize)>,
     },
     /// An enum without data.
     Enum {
         numbers: Vec<Number>,
-        /// The variant that keeps unknown numbers.
-        unknown: Ident,
+        /// The variant that keeps unknown numbers, and its place among all.
+        unknown: (Ident, usize),
     },
 }
 

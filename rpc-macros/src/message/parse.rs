@@ -93,11 +93,11 @@ fn fields_of<'a>(
 }
 
 fn enum_of(input: &DeriveInput, variants: Vec<&SynVariant>, errors: &mut Errors) -> Option<Kind> {
-    let mut unknown: Option<&SynVariant> = None;
-    for variant in &variants {
+    let mut unknown: Option<(&SynVariant, usize)> = None;
+    for (place, variant) in variants.iter().enumerate() {
         refuse_serde(&variant.attrs, errors);
         if let Some(attribute) = flag(&variant.attrs, "unknown", errors)
-            && unknown.replace(variant).is_some()
+            && unknown.replace((variant, place)).is_some()
         {
             errors.add(
                 attribute.span(),
@@ -106,7 +106,7 @@ fn enum_of(input: &DeriveInput, variants: Vec<&SynVariant>, errors: &mut Errors)
         }
     }
     let is_unknown =
-        |variant: &SynVariant| unknown.is_some_and(|unknown| unknown.ident == variant.ident);
+        |variant: &SynVariant| unknown.is_some_and(|(unknown, _)| unknown.ident == variant.ident);
     let known: Vec<_> = variants
         .into_iter()
         .filter(|variant| !is_unknown(variant))
@@ -125,7 +125,7 @@ fn enum_of(input: &DeriveInput, variants: Vec<&SynVariant>, errors: &mut Errors)
 fn numbers_of(
     input: &DeriveInput,
     known: &[&SynVariant],
-    unknown: Option<&SynVariant>,
+    unknown: Option<(&SynVariant, usize)>,
     errors: &mut Errors,
 ) -> Option<Kind> {
     let mut numbers: Vec<Number> = Vec::new();
@@ -175,7 +175,7 @@ fn numbers_of(
             "no variant has the number 0, which a field holds that was not sent: add one, such as `Unspecified = 0`",
         );
     }
-    let Some(unknown) = unknown else {
+    let Some((unknown, place)) = unknown else {
         errors.add(
             input.ident.span(),
             "a newer peer may send numbers that are not known here: add a variant that keeps them, such as `#[unknown] Other(i32)`",
@@ -200,17 +200,17 @@ fn numbers_of(
     }
     Some(Kind::Enum {
         numbers,
-        unknown: unknown.ident.clone(),
+        unknown: (unknown.ident.clone(), place),
     })
 }
 
 /// An enum with data.
 fn oneof_of(
     known: &[&SynVariant],
-    unknown: Option<&SynVariant>,
+    unknown: Option<(&SynVariant, usize)>,
     errors: &mut Errors,
 ) -> Option<Kind> {
-    if let Some(unknown) = unknown
+    if let Some((unknown, _)) = unknown
         && !matches!(unknown.fields, Fields::Unit)
     {
         errors.add(
@@ -272,7 +272,7 @@ fn oneof_of(
     }
     Some(Kind::Oneof {
         variants,
-        unknown: unknown.map(|unknown| unknown.ident.clone()),
+        unknown: unknown.map(|(unknown, place)| (unknown.ident.clone(), place)),
     })
 }
 

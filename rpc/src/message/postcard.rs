@@ -21,9 +21,12 @@ type Result<T> = std::result::Result<T, DecodeError>;
 
 impl<'de> Reader<'de> {
     pub(super) const fn new(bytes: &'de [u8]) -> Self {
+        let mut budget = Budget::for_message(bytes.len());
+        // The outermost struct comes in as the others do, and does not count.
+        budget.leave();
         Self {
             rest: bytes,
-            budget: Budget::for_message(bytes.len()),
+            budget,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::Message;
+use super::codec::Message;
 use crate::{
     codec::Codec,
     proto::Schema,

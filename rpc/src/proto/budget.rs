@@ -51,7 +51,7 @@ impl Budget {
                 self.memory = left;
                 Ok(())
             }
-            None => Err(DecodeError::memory()),
+            None => Err(too_large()),
         }
     }
 
@@ -75,7 +75,7 @@ impl Budget {
                 self.depth = left;
                 Ok(())
             }
-            None => Err(DecodeError::depth()),
+            None => Err(too_deep()),
         }
     }
 
@@ -84,6 +84,19 @@ impl Budget {
     pub const fn leave(&mut self) {
         self.depth += 1;
     }
+}
+
+#[cold]
+fn too_large() -> DecodeError {
+    DecodeError::exceeded(format!(
+        "it would take more memory than {MEMORY_FACTOR} times its length and {MEMORY_FLOOR_BYTES} bytes: box what is large and \
+         mostly absent, or send less at once"
+    ))
+}
+
+#[cold]
+fn too_deep() -> DecodeError {
+    DecodeError::exceeded(format!("its parts lie more than {MAX_DEPTH} levels deep"))
 }
 
 #[cfg(test)]

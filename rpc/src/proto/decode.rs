@@ -31,7 +31,7 @@ impl<'a> Input<'a> {
     /// # Errors
     /// The bytes are no key.
     #[inline]
-    pub fn next(&mut self) -> Result<Option<(u32, WireType)>, DecodeError> {
+    pub fn key(&mut self) -> Result<Option<(u32, WireType)>, DecodeError> {
         if self.rest.is_empty() {
             return Ok(None);
         }

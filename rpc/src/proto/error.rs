@@ -4,7 +4,6 @@ use std::{borrow::Cow, error::Error as StdError, fmt};
 
 use serde::de;
 
-use super::{MAX_DEPTH, MEMORY_FACTOR, MEMORY_FLOOR_BYTES};
 use crate::status::Status;
 
 /// Why bytes are not the message that they should be, and in which field.
@@ -19,8 +18,8 @@ struct Inner {
 }
 
 enum Cause {
-    Depth,
-    Memory,
+    /// The message may well be right: it is too much.
+    Exceeded(Cow<'static, str>),
     Malformed(Cow<'static, str>),
 }
 
@@ -41,16 +40,10 @@ impl DecodeError {
         ))
     }
 
-    /// The messages lie deeper in one another than [`MAX_DEPTH`].
+    /// The message would take more than its budget.
     #[cold]
-    pub(crate) fn depth() -> Self {
-        Self::new(Cause::Depth)
-    }
-
-    /// The message would take more memory than it may.
-    #[cold]
-    pub(crate) fn memory() -> Self {
-        Self::new(Cause::Memory)
+    pub(super) fn exceeded(what: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Cause::Exceeded(what.into()))
     }
 
     fn new(cause: Cause) -> Self {
@@ -76,15 +69,8 @@ impl fmt::Display for DecodeError {
         for (name, field) in self.0.path.iter().rev() {
             write!(f, "{name}.{field}: ")?;
         }
-        match &self.0.cause {
-            Cause::Depth => write!(f, "messages lie more than {MAX_DEPTH} levels deep"),
-            Cause::Memory => write!(
-                f,
-                "the message would take more memory than {MEMORY_FACTOR} times its length and {MEMORY_FLOOR_BYTES} bytes: \
-                 box what is large and mostly absent, or send less at once"
-            ),
-            Cause::Malformed(what) => f.write_str(what),
-        }
+        let (Cause::Exceeded(what) | Cause::Malformed(what)) = &self.0.cause;
+        f.write_str(what)
     }
 }
 
@@ -113,7 +99,7 @@ impl From<DecodeError> for Status {
     fn from(error: DecodeError) -> Self {
         let message = format!("cannot decode the message: {error}");
         match error.0.cause {
-            Cause::Depth | Cause::Memory => Self::resource_exhausted(message),
+            Cause::Exceeded(_) => Self::resource_exhausted(message),
             Cause::Malformed(_) => Self::internal(message),
         }
     }

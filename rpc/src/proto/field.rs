@@ -251,83 +251,6 @@ impl<T: Value> Field for Vec<T> {
     }
 }
 
-/// `u8` is no [`Value`], so that `Vec<u8>` can be one: it is bytes, not a list of numbers.
-impl Field for u8 {
-    #[inline]
-    fn put(&self, tag: u32, out: &mut BytesMut) {
-        Field::put(&u32::from(*self), tag, out);
-    }
-
-    #[inline]
-    fn take(
-        slot: &mut Option<Self>,
-        wire: WireType,
-        input: &mut Input<'_>,
-    ) -> Result<(), DecodeError> {
-        let mut wide = None;
-        <u32 as Field>::take(&mut wide, wire, input)?;
-        *slot = wide.map(super::scalar::narrow).transpose()?;
-        Ok(())
-    }
-
-    #[inline]
-    fn finish(slot: Option<Self>, _: &mut Input<'_>) -> Result<Self, DecodeError> {
-        Ok(slot.unwrap_or_default())
-    }
-
-    fn field_type(_: &mut Schema) -> FieldType {
-        FieldType::Singular(super::scalar::U8)
-    }
-
-    #[inline]
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_u8(*self)
-    }
-
-    #[inline]
-    fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Deserialize::deserialize(deserializer)
-    }
-}
-
-impl Field for Option<u8> {
-    #[inline]
-    fn put(&self, tag: u32, out: &mut BytesMut) {
-        Field::put(&self.map(u32::from), tag, out);
-    }
-
-    #[inline]
-    fn take(
-        slot: &mut Option<Self>,
-        wire: WireType,
-        input: &mut Input<'_>,
-    ) -> Result<(), DecodeError> {
-        let mut byte = None;
-        <u8 as Field>::take(&mut byte, wire, input)?;
-        *slot = Some(byte);
-        Ok(())
-    }
-
-    #[inline]
-    fn finish(slot: Option<Self>, _: &mut Input<'_>) -> Result<Self, DecodeError> {
-        Ok(slot.flatten())
-    }
-
-    fn field_type(_: &mut Schema) -> FieldType {
-        FieldType::Optional(super::scalar::U8)
-    }
-
-    #[inline]
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        Serialize::serialize(self, serializer)
-    }
-
-    #[inline]
-    fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Deserialize::deserialize(deserializer)
-    }
-}
-
 macro_rules! map {
     ($map:ident) => {
         impl<K: Key, V: Value> Field for $map<K, V> {
@@ -396,7 +319,7 @@ fn put_entry<K: Key, V: Value>(entry_key: &K, value: &V, out: &mut BytesMut) {
 fn take_entry<K: Key, V: Value>(input: &mut Input<'_>) -> Result<(K, V), DecodeError> {
     let mut key = None;
     let mut value = None;
-    while let Some((tag, wire)) = input.next()? {
+    while let Some((tag, wire)) = input.key()? {
         match tag {
             1 => <K as Field>::take(&mut key, wire, input)?,
             2 => <V as Field>::take(&mut value, wire, input)?,
@@ -421,6 +344,12 @@ pub fn put_value<T: Value>(value: &T, tag: u32, out: &mut BytesMut) {
 pub fn put_nested(tag: u32, out: &mut BytesMut, body: impl FnOnce(&mut BytesMut)) {
     key(tag, WireType::LengthDelimited, out);
     delimited(out, body);
+}
+
+/// Declares a value in a schema, and answers its full name.
+pub fn describe<T: Value>(schema: &mut Schema) -> String {
+    let described = T::value_type(schema);
+    schema.name_of(described).to_owned()
 }
 
 /// What `#[serde(with)]` calls for every field.

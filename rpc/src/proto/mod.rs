@@ -6,24 +6,29 @@
 
 mod budget;
 mod decode;
+mod descriptor;
 mod encode;
 mod error;
 #[doc(hidden)]
 pub mod field;
 mod fields;
+mod print;
 #[doc(hidden)]
 pub mod prost_field;
 mod scalar;
 mod schema;
 mod time;
+mod wellknown;
 
 pub use budget::{Budget, MAX_DEPTH, MEMORY_FACTOR, MEMORY_FLOOR_BYTES};
 pub use decode::Input;
+pub use descriptor::{NameClash, file, file_set};
 pub use encode::delimited;
 pub use error::DecodeError;
 use field::Wire;
 pub use field::{Field, Key, Value};
 pub use fields::{Fields, Numbered};
+pub use print::{print, print_file};
 pub use prost::encoding::WireType;
 pub use schema::{
     FieldInfo, FieldType, NumberInfo, Schema, TypeBody, TypeInfo, ValueType, VariantInfo,

@@ -295,7 +295,7 @@ macro_rules! map {
                 let (key, message) = input.nested(|input| {
                     let mut key = None;
                     let mut message = None;
-                    while let Some((tag, wire)) = input.next()? {
+                    while let Some((tag, wire)) = input.key()? {
                         match tag {
                             1 => <K as Field>::take(&mut key, wire, input)?,
                             2 => take(&mut message, wire, input)?,

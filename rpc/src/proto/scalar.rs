@@ -5,7 +5,7 @@ use prost::encoding::{WireType, encode_varint};
 use prost_types::field_descriptor_proto::Type;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::{DecodeError, Input, Key, Schema, Value, ValueType, encode::slice};
+use super::{DecodeError, Field, FieldType, Input, Key, Schema, Value, ValueType, encode::slice};
 
 macro_rules! scalar {
     ($type:ty, $proto:ident, $wire:ident, $rust:literal,
@@ -97,15 +97,90 @@ impl Key for u64 {}
 impl Key for String {}
 
 /// `u8`, which is a field but no [`Value`].
-pub(super) const U8: ValueType = ValueType::scalar(Type::Uint32, "u8");
+const U8: ValueType = ValueType::scalar(Type::Uint32, "u8");
 
 /// A number in fewer bits than protobuf has for it.
 #[inline]
-pub(super) fn narrow<W: Copy + std::fmt::Display, N: TryFrom<W>>(
-    wide: W,
-) -> Result<N, DecodeError> {
+fn narrow<W: Copy + std::fmt::Display, N: TryFrom<W>>(wide: W) -> Result<N, DecodeError> {
     N::try_from(wide)
         .map_err(|_| DecodeError::malformed(format!("{wide} is no {}", std::any::type_name::<N>())))
+}
+
+/// `u8` is no [`Value`], so that `Vec<u8>` can be one: it is bytes, not a list of numbers.
+impl Field for u8 {
+    #[inline]
+    fn put(&self, tag: u32, out: &mut BytesMut) {
+        Field::put(&u32::from(*self), tag, out);
+    }
+
+    #[inline]
+    fn take(
+        slot: &mut Option<Self>,
+        wire: WireType,
+        input: &mut Input<'_>,
+    ) -> Result<(), DecodeError> {
+        let mut wide = None;
+        <u32 as Field>::take(&mut wide, wire, input)?;
+        *slot = wide.map(narrow).transpose()?;
+        Ok(())
+    }
+
+    #[inline]
+    fn finish(slot: Option<Self>, _: &mut Input<'_>) -> Result<Self, DecodeError> {
+        Ok(slot.unwrap_or_default())
+    }
+
+    fn field_type(_: &mut Schema) -> FieldType {
+        FieldType::Singular(U8)
+    }
+
+    #[inline]
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u8(*self)
+    }
+
+    #[inline]
+    fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Deserialize::deserialize(deserializer)
+    }
+}
+
+impl Field for Option<u8> {
+    #[inline]
+    fn put(&self, tag: u32, out: &mut BytesMut) {
+        Field::put(&self.map(u32::from), tag, out);
+    }
+
+    #[inline]
+    fn take(
+        slot: &mut Option<Self>,
+        wire: WireType,
+        input: &mut Input<'_>,
+    ) -> Result<(), DecodeError> {
+        let mut byte = None;
+        <u8 as Field>::take(&mut byte, wire, input)?;
+        *slot = Some(byte);
+        Ok(())
+    }
+
+    #[inline]
+    fn finish(slot: Option<Self>, _: &mut Input<'_>) -> Result<Self, DecodeError> {
+        Ok(slot.flatten())
+    }
+
+    fn field_type(_: &mut Schema) -> FieldType {
+        FieldType::Optional(U8)
+    }
+
+    #[inline]
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Serialize::serialize(self, serializer)
+    }
+
+    #[inline]
+    fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Deserialize::deserialize(deserializer)
+    }
 }
 
 macro_rules! delimited {
@@ -251,7 +326,7 @@ impl Value for () {
 
     fn take(_: Option<Self>, input: &mut Input<'_>) -> Result<Self, DecodeError> {
         input.nested(|input| {
-            while let Some((tag, wire)) = input.next()? {
+            while let Some((tag, wire)) = input.key()? {
                 input.skip(tag, wire)?;
             }
             Ok(())

@@ -70,10 +70,22 @@ pub struct TypeInfo {
 pub enum TypeBody {
     /// A struct.
     Message(&'static [FieldInfo]),
-    /// An enum with data: a message with one `oneof`, and how that one is called.
-    Oneof(&'static str, &'static [VariantInfo]),
+    /// An enum with data: a message with one `oneof`.
+    Oneof {
+        /// How the `oneof` is called.
+        name: &'static str,
+        /// The variants, but for the one with `#[unknown]`.
+        variants: &'static [VariantInfo],
+        /// The place among the variants of the one with `#[unknown]`.
+        unknown: Option<usize>,
+    },
     /// An enum without data.
-    Enum(&'static [NumberInfo]),
+    Enum {
+        /// The variants, but for the one with `#[unknown]`.
+        numbers: &'static [NumberInfo],
+        /// The place among the variants of the one with `#[unknown]`.
+        unknown: usize,
+    },
 }
 
 /// A variant of an enum without data as `#[message]` found it.
@@ -150,8 +162,15 @@ pub(super) enum Body {
     /// Not described yet: it holds itself.
     Pending,
     Message(Vec<Field>),
-    Oneof(&'static str, Vec<Variant>),
-    Enum(&'static [NumberInfo]),
+    Oneof {
+        name: &'static str,
+        variants: Vec<Variant>,
+        unknown: Option<usize>,
+    },
+    Enum {
+        numbers: &'static [NumberInfo],
+        unknown: usize,
+    },
     /// Declared in another file.
     External {
         import: Option<&'static str>,
@@ -186,11 +205,6 @@ impl Schema {
         }
     }
 
-    /// The package.
-    pub(super) fn package(&self) -> &str {
-        &self.package
-    }
-
     /// All types, in the order in which they were met.
     pub(super) fn types(&self) -> &[TypeEntry] {
         &self.types
@@ -205,17 +219,11 @@ impl Schema {
         }
     }
 
-    /// Declares a value, and answers its full name.
-    pub fn describe<T: super::Value>(&mut self) -> String {
-        let described = T::value_type(self);
-        self.name_of(described).to_owned()
-    }
-
     /// Declares a user's type, and with it all types that it is made of.
     pub fn declare<T: 'static>(&mut self, info: &'static TypeInfo) -> ValueType {
         let proto = match info.body {
-            TypeBody::Message(_) | TypeBody::Oneof(..) => Type::Message,
-            TypeBody::Enum(_) => Type::Enum,
+            TypeBody::Message(_) | TypeBody::Oneof { .. } => Type::Message,
+            TypeBody::Enum { .. } => Type::Enum,
         };
         if let Some(&place) = self.places.get(&TypeId::of::<T>()) {
             return ValueType::named(proto, place);
@@ -228,9 +236,13 @@ impl Schema {
         let place = self.add::<T>(name, info.docs, Body::Pending);
         self.types[place].body = match info.body {
             TypeBody::Message(fields) => Body::Message(self.fields(fields)),
-            TypeBody::Oneof(name, variants) => Body::Oneof(
+            TypeBody::Oneof {
                 name,
-                variants
+                variants,
+                unknown,
+            } => Body::Oneof {
+                name,
+                variants: variants
                     .iter()
                     .map(|info| Variant {
                         info,
@@ -240,8 +252,9 @@ impl Schema {
                         },
                     })
                     .collect(),
-            ),
-            TypeBody::Enum(numbers) => Body::Enum(numbers),
+                unknown,
+            },
+            TypeBody::Enum { numbers, unknown } => Body::Enum { numbers, unknown },
         };
         ValueType::named(proto, place)
     }
@@ -318,4 +331,69 @@ impl Schema {
             })
             .collect()
     }
+
+    /// Where the type with this full name is, as the canonical text says it.
+    pub(crate) fn place_of(&self, name: &str) -> String {
+        let place = self.types.iter().position(|entry| entry.name == name);
+        place.map_or_else(|| name.to_owned(), |place| format!("#{place}"))
+    }
+
+    /// Appends what postcard and protobuf depend on: the order of declaration, Rust types, tags. Without names.
+    pub(crate) fn canonical(&self, out: &mut String) {
+        for (place, entry) in self.types.iter().enumerate() {
+            out.push_str(&format!("#{place} "));
+            match &entry.body {
+                Body::Pending => {}
+                Body::Message(fields) => out.push_str(&format!("struct {}", canonical(fields))),
+                Body::Oneof {
+                    variants, unknown, ..
+                } => {
+                    let variants = variants.iter().map(|variant| {
+                        let payload = match &variant.payload {
+                            Payload::Value(value) => value.canonical(),
+                            Payload::Fields(fields) => canonical(fields),
+                        };
+                        format!("{} {payload}", variant.info.tag)
+                    });
+                    out.push_str(&format!("oneof {}", braces(variants)));
+                    if let Some(unknown) = unknown {
+                        out.push_str(&format!(" none at {unknown}"));
+                    }
+                }
+                Body::Enum { numbers, unknown } => {
+                    let numbers = numbers.iter().map(|number| number.number.to_string());
+                    out.push_str(&format!("enum {} other at {unknown}", braces(numbers)));
+                }
+                Body::External { .. } => out.push_str(&entry.name),
+            }
+            out.push('\n');
+        }
+    }
+}
+
+impl ValueType {
+    fn canonical(self) -> String {
+        match self.of {
+            Of::Scalar(rust) => rust.to_owned(),
+            Of::Named(place) => format!("#{place}"),
+        }
+    }
+}
+
+fn canonical(fields: &[Field]) -> String {
+    braces(fields.iter().map(|field| {
+        let of = match field.of {
+            FieldType::Singular(value) => value.canonical(),
+            FieldType::Optional(value) => format!("{}?", value.canonical()),
+            FieldType::Repeated(value) => format!("[{}]", value.canonical()),
+            FieldType::Map(key, value) => {
+                format!("{{{}: {}}}", key.canonical(), value.canonical())
+            }
+        };
+        format!("{} {of}", field.info.tag)
+    }))
+}
+
+fn braces(parts: impl Iterator<Item = String>) -> String {
+    format!("{{ {} }}", parts.collect::<Vec<_>>().join(", "))
 }

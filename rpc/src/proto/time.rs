@@ -32,7 +32,7 @@ impl Parts {
     /// Reads into `self`, so that a second occurrence merges with the first as messages do.
     fn take(mut self, input: &mut Input<'_>) -> Result<Self, DecodeError> {
         input.nested(|input| {
-            while let Some((tag, wire)) = input.next()? {
+            while let Some((tag, wire)) = input.key()? {
                 match tag {
                     1 => {
                         input.expect(WireType::Varint, wire)?;
