@@ -2,6 +2,10 @@
 
 use std::{fmt, sync::OnceLock, time::Duration};
 
+use prost_types::FileDescriptorProto;
+
+use crate::proto::{self, Describe, MethodInfo, NameClash, ServiceInfo};
+
 /// The largest message, each way, on every transport: 10 MiB. One byte more is `RESOURCE_EXHAUSTED`.
 pub const MAX_MESSAGE_BYTES: usize = 10 * 1024 * 1024;
 
@@ -94,6 +98,40 @@ impl ServiceDescriptor {
             .fingerprint
             .get_or_init(|| (self.compute_fingerprint)(self))
     }
+
+    /// The service and all messages that it is made of, as protobuf describes a file: what reflection serves.
+    ///
+    /// # Errors
+    /// Two types have one name.
+    pub fn file_descriptor(&self) -> Result<FileDescriptorProto, NameClash> {
+        proto::file(&ServiceInfo {
+            name: self.name,
+            docs: self.docs,
+            methods: self
+                .methods
+                .iter()
+                .map(|method| MethodInfo {
+                    name: method.name(),
+                    docs: method.docs,
+                    request: method.request,
+                    response: method.response,
+                    client_streaming: method.shape.client_streams(),
+                    server_streaming: method.shape.server_streams(),
+                    idempotent: method.idempotent,
+                })
+                .collect(),
+        })
+    }
+
+    /// The `.proto` of the service: what other languages generate their side from.
+    ///
+    /// Keep it beside the code, and compare the two in a test: a change of the schema then shows in a review.
+    ///
+    /// # Errors
+    /// Two types have one name.
+    pub fn proto(&self) -> Result<String, NameClash> {
+        Ok(proto::print(&self.file_descriptor()?))
+    }
 }
 
 impl fmt::Debug for ServiceDescriptor {
@@ -130,10 +168,10 @@ pub struct MethodDescriptor {
     pub service: fn() -> &'static ServiceDescriptor,
     /// Describes the request message to a schema.
     #[doc(hidden)]
-    pub request: crate::proto::Describe,
+    pub request: Describe,
     /// Describes the response message to a schema.
     #[doc(hidden)]
-    pub response: crate::proto::Describe,
+    pub response: Describe,
 }
 
 impl MethodDescriptor {

@@ -6,7 +6,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::postcard::Reader;
 use crate::{
     codec::Codec,
-    proto::{Fields, Input, Schema},
+    proto::{DecodeError, Fields, Input, Schema},
     status::{Result, Status},
 };
 
@@ -63,6 +63,17 @@ pub fn decode<T: Fields + DeserializeOwned>(codec: Codec, bytes: &Bytes) -> Resu
             let value = T::deserialize(&mut reader)?;
             reader.finish()?;
             Ok(value)
+        }
+    }
+}
+
+impl From<DecodeError> for Status {
+    fn from(error: DecodeError) -> Self {
+        let message = format!("cannot decode the message: {error}");
+        if error.is_exceeded() {
+            Self::resource_exhausted(message)
+        } else {
+            Self::internal(message)
         }
     }
 }

@@ -12,9 +12,39 @@ use prost_types::{
 };
 
 use super::schema::{
-    Body, Field, FieldType, NumberInfo, Of, Payload, Schema, TypeEntry, ValueType, Variant,
+    Body, Describe, Field, FieldType, NumberInfo, Of, Payload, Schema, TypeEntry, ValueType,
+    Variant,
 };
-use crate::method::{MethodDescriptor, ServiceDescriptor};
+
+/// A service to be described.
+#[derive(Clone, Debug)]
+pub struct ServiceInfo {
+    /// The full name, with the package.
+    pub name: &'static str,
+    /// The doc comment.
+    pub docs: &'static str,
+    /// The methods.
+    pub methods: Vec<MethodInfo>,
+}
+
+/// A method of a service to be described.
+#[derive(Clone, Debug)]
+pub struct MethodInfo {
+    /// The name.
+    pub name: &'static str,
+    /// The doc comment.
+    pub docs: &'static str,
+    /// Describes what goes to the server.
+    pub request: Describe,
+    /// Describes what comes back.
+    pub response: Describe,
+    /// Whether requests are many.
+    pub client_streaming: bool,
+    /// Whether responses are many.
+    pub server_streaming: bool,
+    /// Whether a call may be sent twice without harm.
+    pub idempotent: bool,
+}
 
 /// Describes a service, and all messages that it is made of, as a file of its own in the service's package.
 ///
@@ -22,7 +52,7 @@ use crate::method::{MethodDescriptor, ServiceDescriptor};
 ///
 /// # Errors
 /// Two types have one name.
-pub fn file(service: &'static ServiceDescriptor) -> Result<FileDescriptorProto, NameClash> {
+pub fn file(service: &ServiceInfo) -> Result<FileDescriptorProto, NameClash> {
     let (package, service_name) = service.name.rsplit_once('.').unwrap_or(("", service.name));
     let mut schema = Schema::new(package);
     let methods: Vec<_> = service
@@ -62,25 +92,22 @@ pub fn file(service: &'static ServiceDescriptor) -> Result<FileDescriptorProto, 
     Ok(out)
 }
 
-/// Describes services, each as a [`file`] of its own, with the files of protobuf's own types that they import before them.
-///
-/// # Errors
-/// Two types of one service have one name.
-pub fn file_set(services: &[&'static ServiceDescriptor]) -> Result<FileDescriptorSet, NameClash> {
-    let files = services
-        .iter()
-        .map(|service| file(service))
-        .collect::<Result<Vec<_>, _>>()?;
+/// The files, and those of protobuf's own types that they import before them.
+#[must_use]
+pub fn file_set(files: Vec<FileDescriptorProto>) -> FileDescriptorSet {
     let mut imports: Vec<&str> = files
         .iter()
         .flat_map(|file| file.dependency.iter().map(String::as_str))
         .collect();
     imports.sort_unstable();
     imports.dedup();
-    let own = imports.into_iter().filter_map(super::wellknown::file);
-    Ok(FileDescriptorSet {
-        file: own.chain(files.iter().cloned()).collect(),
-    })
+    let imported: Vec<_> = imports
+        .into_iter()
+        .filter_map(super::wellknown::file)
+        .collect();
+    FileDescriptorSet {
+        file: imported.into_iter().chain(files).collect(),
+    }
 }
 
 /// Two types of a service have one name in protobuf: rename one of them.
@@ -128,7 +155,7 @@ impl File<'_> {
         }
     }
 
-    fn service(&mut self, name: &str, docs: &str, methods: &[(&MethodDescriptor, String, String)]) {
+    fn service(&mut self, name: &str, docs: &str, methods: &[(&MethodInfo, String, String)]) {
         self.comment(&[SERVICE, 0], docs);
         let methods = methods
             .iter()
@@ -136,15 +163,15 @@ impl File<'_> {
             .map(|((method, request, response), at)| {
                 self.comment(&[SERVICE, 0, METHOD, at], method.docs);
                 MethodDescriptorProto {
-                    name: Some(method.name().to_owned()),
+                    name: Some(method.name.to_owned()),
                     input_type: Some(format!(".{request}")),
                     output_type: Some(format!(".{response}")),
                     options: method.idempotent.then(|| MethodOptions {
                         idempotency_level: Some(IdempotencyLevel::Idempotent.into()),
                         ..MethodOptions::default()
                     }),
-                    client_streaming: method.shape.client_streams().then_some(true),
-                    server_streaming: method.shape.server_streams().then_some(true),
+                    client_streaming: method.client_streaming.then_some(true),
+                    server_streaming: method.server_streaming.then_some(true),
                 }
             })
             .collect();

@@ -4,8 +4,6 @@ use std::{borrow::Cow, error::Error as StdError, fmt};
 
 use serde::de;
 
-use crate::status::Status;
-
 /// Why bytes are not the message that they should be, and in which field.
 ///
 /// One pointer in size: a good decode pays little for it.
@@ -44,6 +42,12 @@ impl DecodeError {
     #[cold]
     pub(super) fn exceeded(what: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Cause::Exceeded(what.into()))
+    }
+
+    /// Whether the message was too much, rather than wrong.
+    #[must_use]
+    pub fn is_exceeded(&self) -> bool {
+        matches!(self.0.cause, Cause::Exceeded(_))
     }
 
     fn new(cause: Cause) -> Self {
@@ -92,16 +96,6 @@ impl From<prost::DecodeError> for DecodeError {
     #[cold]
     fn from(error: prost::DecodeError) -> Self {
         Self::malformed(error.to_string())
-    }
-}
-
-impl From<DecodeError> for Status {
-    fn from(error: DecodeError) -> Self {
-        let message = format!("cannot decode the message: {error}");
-        match error.0.cause {
-            Cause::Exceeded(_) => Self::resource_exhausted(message),
-            Cause::Malformed(_) => Self::internal(message),
-        }
     }
 }
 

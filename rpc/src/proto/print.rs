@@ -9,24 +9,11 @@ use prost_types::{
     method_options::IdempotencyLevel,
 };
 
-use super::descriptor::{
-    ENUM, ENUM_VALUE, FIELD, MESSAGE, METHOD, NESTED, NameClash, SERVICE, SYNTAX, file,
-};
-use crate::method::ServiceDescriptor;
+use super::descriptor::{ENUM, ENUM_VALUE, FIELD, MESSAGE, METHOD, NESTED, SERVICE, SYNTAX};
 
-/// The `.proto` of a service: what other languages generate their side from.
-///
-/// Keep it beside the code, and compare the two in a test: a change of the schema then shows in a review.
-///
-/// # Errors
-/// Two types have one name.
-pub fn print(service: &'static ServiceDescriptor) -> Result<String, NameClash> {
-    Ok(print_file(&file(service)?))
-}
-
-/// The text of a file in proto3, as [`file`] describes it.
+/// The text of a file in proto3, as [`file`](super::file) describes it.
 #[must_use]
-pub fn print_file(file: &FileDescriptorProto) -> String {
+pub fn print(file: &FileDescriptorProto) -> String {
     let mut printer = Printer {
         file,
         out: String::new(),

@@ -14,8 +14,9 @@ use prost::{
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::{
-    DecodeError, Field, FieldType, Input, Key, Schema, Value, ValueType, Wire,
+    DecodeError, Field, FieldType, Input, Key, Schema, Value, ValueType,
     encode::{delimited, key},
+    field::{Wire, WireRef},
 };
 
 /// A type that a field with `#[prost]` can have. `Shape` is found by the compiler, and keeps the implementations apart.
@@ -269,7 +270,6 @@ impl<M: Message + Default + 'static> ProstField<Many> for Vec<M> {
     }
 
     fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // As long as the sequence is, so are its bytes: serde's own way makes room for what is charged, or for no element.
         let messages = Vec::<FromBytes<M>>::deserialize(deserializer)?;
         Ok(messages.into_iter().map(|message| message.0).collect())
     }
@@ -322,7 +322,7 @@ macro_rules! map {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.collect_map(
                     self.iter()
-                        .map(|(key, message)| (super::field::WireRef(key), AsBytes(message))),
+                        .map(|(key, message)| (WireRef(key), AsBytes(message))),
                 )
             }
 

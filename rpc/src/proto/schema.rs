@@ -9,6 +9,9 @@ use std::{
 use bytes::Bytes;
 use prost_types::field_descriptor_proto::Type;
 
+/// Describes a message type to a schema; returns its full name there.
+pub type Describe = fn(&mut Schema) -> String;
+
 /// The types that a service's messages are made of, in the order in which they were met.
 #[derive(Debug, Default)]
 pub struct Schema {
