@@ -371,6 +371,20 @@ pub(crate) fn docs(attrs: &[Attribute]) -> String {
     lines.join("\n").trim_matches('\n').to_owned()
 }
 
+/// What a `#[cfg_attr(..)]` hides from the macro, which cannot know whether its condition holds.
+pub(crate) fn hidden(attr: &Attribute) -> Option<Ident> {
+    let Meta::List(list) = &attr.meta else {
+        return None;
+    };
+    let attributes = list.tokens.clone().into_iter();
+    attributes
+        .filter(|_| attr.path().is_ident("cfg_attr"))
+        .find_map(|token| match token {
+            TokenTree::Ident(ident) if ident == "rpc" || ident == "cfg" => Some(ident),
+            _ => None,
+        })
+}
+
 /// Whether one of the attributes has this name.
 pub(crate) fn has(attrs: &[Attribute], name: &str) -> bool {
     attrs.iter().any(|attr| attr.path().is_ident(name))

@@ -13,6 +13,8 @@ mod expand;
 mod message;
 mod model;
 mod parse;
+#[cfg(test)]
+mod snapshots;
 
 use proc_macro::TokenStream;
 

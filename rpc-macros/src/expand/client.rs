@@ -5,6 +5,7 @@ use proc_macro2::TokenStream;
 use quote::quote;
 use syn::{FnArg, Pat};
 
+use super::common;
 use crate::model::{Field, Method, Request, Service};
 
 /// The client's own methods, and its implementation of the trait.
@@ -36,9 +37,9 @@ pub(super) fn client(service: &Service) -> TokenStream {
 
 fn call(service: &Service, method: &Method, place: usize) -> TokenStream {
     let cfgs = &method.cfgs;
-    let shape = super::shape(method);
-    let index = super::index(service, place);
-    let signature = super::spelled_out(&bare(method));
+    let shape = common::shape(method);
+    let index = common::index(service, place);
+    let signature = common::spelled_out(&bare(method));
     let (made, request) = match &method.request {
         Request::Unit => (None, quote!(())),
         Request::Message { argument, .. } | Request::Stream { argument, .. } => {

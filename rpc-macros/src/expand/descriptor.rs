@@ -3,6 +3,7 @@
 use proc_macro2::{Literal, TokenStream};
 use quote::quote;
 
+use super::common;
 use crate::model::{Method, Request, Response, Service, Settings};
 
 /// The statics, and the marker's way to them.
@@ -41,7 +42,7 @@ fn describe(service: &Service, method: &Method) -> TokenStream {
         settings,
         ..
     } = method;
-    let shape = super::shape(method);
+    let shape = common::shape(method);
     let path = format!("/{}/{}", service.full_name, method.name);
     let request = match &method.request {
         Request::Unit => quote!(()),

@@ -3,9 +3,17 @@
 
 use proc_macro2::TokenStream;
 use quote::quote;
-use syn::{FnArg, Pat, ReturnType, visit::Visit};
+use syn::{
+    FnArg, Pat, ReturnType,
+    visit::Visit,
+    visit_mut::{self, VisitMut},
+};
 
-use crate::model::{self, Input, Item, RawMethod};
+use super::{common, service};
+use crate::{
+    attr,
+    model::{self, Input, Item, RawMethod},
+};
 
 /// The trait with stubs.
 pub(crate) fn fallback(input: &Input) -> TokenStream {
@@ -27,14 +35,14 @@ pub(crate) fn fallback(input: &Input) -> TokenStream {
             let attrs = method
                 .attrs
                 .iter()
-                .filter(|attr| !attr.path().is_ident("rpc"));
-            let function = super::service::function(&declared(method), method.body.as_ref());
+                .filter(|attr| !attr.path().is_ident("rpc") && attr::hidden(attr).is_none());
+            let function = common::function(&declared(method), method.body.as_ref());
             quote!(#(#attrs)* #function)
         }
         Item::Other(tokens) => tokens.clone(),
     });
     let supertraits = supertraits.iter();
-    let names = super::service::names(vis, ident, &ident.to_string(), &[]);
+    let names = service::names(vis, ident, &ident.to_string(), &[]);
     let implementations = implementations(input);
     quote! {
         #(#attrs)*
@@ -111,7 +119,7 @@ fn stub(input: &Input) -> Option<TokenStream> {
             .filter(|attr| attr.path().is_ident("cfg"));
         let signature = declared(method);
         let function = if signature.asyncness.is_some() {
-            let signature = super::spelled_out(&signature);
+            let signature = common::spelled_out(&signature);
             quote!(#signature { async move { ::core::unreachable!() } })
         } else if returns_impl(&signature.output) {
             return None;
@@ -142,6 +150,7 @@ fn declared(method: &RawMethod) -> syn::Signature {
         signature.abi = None;
     }
     signature.variadic = None;
+    Carry.visit_signature_mut(&mut signature);
     for input in &mut signature.inputs {
         if let FnArg::Typed(argument) = input {
             argument.attrs.retain(|attr| {
@@ -165,6 +174,18 @@ fn declared(method: &RawMethod) -> syn::Signature {
         }
     }
     signature
+}
+
+/// Gives a stream that carries nothing something to carry.
+struct Carry;
+
+impl VisitMut for Carry {
+    fn visit_path_segment_mut(&mut self, segment: &mut syn::PathSegment) {
+        if segment.ident == "Streaming" && segment.arguments.is_none() {
+            segment.arguments = syn::PathArguments::AngleBracketed(syn::parse_quote!(<()>));
+        }
+        visit_mut::visit_path_segment_mut(self, segment);
+    }
 }
 
 fn returns_impl(output: &ReturnType) -> bool {

@@ -3,6 +3,7 @@
 use proc_macro2::TokenStream;
 use quote::quote;
 
+use super::common;
 use crate::model::{Field, Method, Request, Service};
 
 /// What makes a service of every implementation of the trait.
@@ -44,9 +45,9 @@ pub(super) fn server(service: &Service) -> TokenStream {
 
 fn arm(service: &Service, method: &Method, place: usize) -> TokenStream {
     let cfgs = &method.cfgs;
-    let shape = super::shape(method);
+    let shape = common::shape(method);
     let function = &method.signature.ident;
-    let index = super::index(service, place);
+    let index = common::index(service, place);
     let conditional = service.methods[..place]
         .iter()
         .any(|method| !method.cfgs.is_empty());

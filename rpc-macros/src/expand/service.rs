@@ -1,9 +1,10 @@
 //! Prints the trait, the requests that are generated from arguments, and the three names beside it: client, server, marker.
 
-use proc_macro2::{Group, TokenStream};
+use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
-use syn::{Attribute, Ident, ReturnType, Signature, Visibility, ext::IdentExt};
+use syn::{Attribute, Ident, Visibility, ext::IdentExt};
 
+use super::common;
 use crate::model::{self, Field, Method, Request, Service};
 
 /// The trait: as written, but for `async fn`.
@@ -18,7 +19,7 @@ pub(super) fn item(service: &Service) -> TokenStream {
             body,
             ..
         } = method;
-        let function = function(signature, body.as_ref());
+        let function = common::function(signature, body.as_ref());
         quote!(#(#attrs)* #function)
     });
     quote! {
@@ -27,42 +28,6 @@ pub(super) fn item(service: &Service) -> TokenStream {
             #(#methods)*
         }
     }
-}
-
-/// `async fn f() -> T` as `fn f() -> impl Future<Output = T> + Send`. That is all that the macro does to a method.
-pub(super) fn function(signature: &Signature, body: Option<&Group>) -> TokenStream {
-    if signature.asyncness.is_none() {
-        return match body {
-            Some(body) => quote!(#signature #body),
-            None => quote!(#signature;),
-        };
-    }
-    let signature = spelled_out(
-        signature,
-        &quote!(::core::future::Future),
-        &quote!(::core::marker::Send),
-    );
-    match body {
-        Some(body) => quote!(#signature { async move #body }),
-        None => quote!(#signature;),
-    }
-}
-
-/// The signature with its future spelled out; in the trait by the paths of `core`, in the `const _` by those of the runtime.
-pub(super) fn spelled_out(
-    signature: &Signature,
-    future: &TokenStream,
-    send: &TokenStream,
-) -> TokenStream {
-    let mut plain = signature.clone();
-    plain.asyncness = None;
-    plain.output = ReturnType::Default;
-    let clause = plain.generics.where_clause.take();
-    let output = match &signature.output {
-        ReturnType::Default => quote!(()),
-        ReturnType::Type(_, ty) => quote!(#ty),
-    };
-    quote!(#plain -> impl #future<Output = #output> + #send #clause)
 }
 
 /// The messages that are generated for several or tagged arguments.

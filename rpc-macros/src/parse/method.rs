@@ -1,8 +1,8 @@
 //! From a method as it was typed to a [`Method`]. Each mistake is reported once, on the smallest span, with what to write instead.
 
 use syn::{
-    Attribute, FnArg, Ident, Meta, Pat, PatType, ReceiverKind, ReturnType, Safety, Signature, Type,
-    Visibility,
+    Attribute, FnArg, GenericParam, Ident, Meta, Pat, PatType, ReceiverKind, ReturnType, Safety,
+    Signature, Type, Visibility,
 };
 
 use super::types;
@@ -64,16 +64,7 @@ fn without(attrs: &[Attribute], name: &str) -> Vec<Attribute> {
 
 fn attributes(attrs: &[Attribute], errors: &Errors) {
     for attr in attrs {
-        let Meta::List(list) = &attr.meta else {
-            continue;
-        };
-        if !attr.path().is_ident("cfg_attr") {
-            continue;
-        }
-        let hidden = list.tokens.clone().into_iter().find(|token| {
-            matches!(token, proc_macro2::TokenTree::Ident(ident) if ident == "rpc" || ident == "cfg")
-        });
-        if let Some(hidden) = hidden {
+        if let Some(hidden) = attr::hidden(attr) {
             errors.at(
                 &hidden,
                 format_args!("`#[cfg_attr(.., {hidden}(..))]` is not seen here: write `#[{hidden}(..)]`, on two methods if need be"),
@@ -104,10 +95,19 @@ fn qualifiers(signature: &Signature, errors: &Errors) {
             ),
         );
     }
-    if !signature.generics.params.is_empty() {
+    let generics = &signature.generics.params;
+    if generics
+        .iter()
+        .any(|parameter| !matches!(parameter, GenericParam::Lifetime(_)))
+    {
         errors.at(
-            &signature.generics.params,
+            generics,
             "a method cannot be generic, both sides must know what is sent: write the types",
+        );
+    } else if !generics.is_empty() {
+        errors.at(
+            generics,
+            "a method needs no lifetimes, what is sent is owned: remove them",
         );
     }
     if let Some(clause) = &signature.generics.where_clause {
@@ -136,6 +136,10 @@ fn receiver(signature: &Signature, errors: &Errors) {
         ReceiverKind::Reference(_, None, None) => return,
         ReceiverKind::Reference(_, _, Some(_)) => {
             "calls run at the same time and share the service: write `&self`, and keep what changes in a `Mutex`, an atomic or a channel"
+        }
+        // The lifetimes that the method declares were reported.
+        ReceiverKind::Reference(_, Some(_), None) if !signature.generics.params.is_empty() => {
+            return;
         }
         ReceiverKind::Reference(_, Some(_), None) => {
             "the lifetime of `self` is not needed: write `&self`"
@@ -238,12 +242,19 @@ fn tag(argument: &PatType, errors: &Errors) -> Option<(u32, Attribute)> {
 
 /// The name of an argument: of its field in the request.
 fn name(argument: &PatType, has_body: bool, errors: &Errors) -> Option<Ident> {
+    if let Pat::Ident(pat) = &*argument.pat
+        && let Some(mutability) = &pat.mutability
+        && !has_body
+    {
+        errors.at(
+            mutability,
+            "`mut` belongs to the implementation: remove it here",
+        );
+        return Some(pat.ident.clone());
+    }
     let message = match &*argument.pat {
         Pat::Ident(pat) if pat.by_ref.is_some() || pat.subpat.is_some() => {
             "an argument is a plain name, that of its field in the request: write `name: Type`"
-        }
-        Pat::Ident(pat) if pat.mutability.is_some() && !has_body => {
-            "`mut` belongs to the implementation: remove it here"
         }
         Pat::Ident(pat) => return Some(pat.ident.clone()),
         Pat::Wild(_) => {

@@ -33,7 +33,7 @@ fn print(tokens: TokenStream) -> String {
 }
 
 fn snapshots() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/expand/snapshots")
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("snapshots")
 }
 
 #[test]

@@ -1,0 +1,8 @@
+use blixard_rpc::{Context, Result, iroh_service};
+
+#[iroh_service]
+trait Store {
+    async fn get(&self, cx: &Context, other: &Context) -> Result<String>;
+}
+
+fn main() {}

@@ -1,0 +1,9 @@
+use blixard_rpc::{Result, iroh_service};
+
+#[iroh_service]
+trait Store {
+    #[rpc(deadline = 5)]
+    async fn get(&self, key: String) -> Result<String>;
+}
+
+fn main() {}

@@ -1,0 +1,10 @@
+use blixard_rpc::{Result, iroh_service};
+
+#[iroh_service]
+trait Store {
+    async fn get(&self, key: String) -> Result<String>
+    where
+        Self: Sized;
+}
+
+fn main() {}

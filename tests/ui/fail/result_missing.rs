@@ -1,0 +1,8 @@
+use blixard_rpc::iroh_service;
+
+#[iroh_service]
+trait Store {
+    async fn get(&self, key: String) -> String;
+}
+
+fn main() {}

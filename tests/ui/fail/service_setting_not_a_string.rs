@@ -1,0 +1,8 @@
+use blixard_rpc::{Result, iroh_service};
+
+#[iroh_service(package = demo)]
+trait Store {
+    async fn get(&self, key: String) -> Result<String>;
+}
+
+fn main() {}

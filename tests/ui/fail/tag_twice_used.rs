@@ -1,0 +1,8 @@
+use blixard_rpc::{Result, iroh_service};
+
+#[iroh_service]
+trait Store {
+    async fn get(&self, #[tag(2)] key: String, #[tag(2)] version: u64) -> Result<String>;
+}
+
+fn main() {}

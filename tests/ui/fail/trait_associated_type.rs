@@ -1,0 +1,9 @@
+use blixard_rpc::{Result, iroh_service};
+
+#[iroh_service]
+trait Store {
+    type Value;
+    async fn get(&self, key: String) -> Result<String>;
+}
+
+fn main() {}
