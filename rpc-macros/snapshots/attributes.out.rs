@@ -27,7 +27,7 @@ pub(crate) trait Attributes: ::core::marker::Send + ::core::marker::Sync + 'stat
     > + ::core::marker::Send;
 }
 ///The request of [`Attributes::tagged`].
-#[allow(missing_docs, missing_debug_implementations)]
+#[allow(missing_docs, missing_debug_implementations, non_snake_case)]
 #[::blixard_rpc::message]
 pub(crate) struct AttributesTaggedRequest {
     /// Whom to find.
@@ -36,7 +36,7 @@ pub(crate) struct AttributesTaggedRequest {
     pub(crate) limit: u32,
 }
 ///The request of [`Attributes::one_tagged`].
-#[allow(missing_docs, missing_debug_implementations)]
+#[allow(missing_docs, missing_debug_implementations, non_snake_case)]
 #[::blixard_rpc::message]
 pub(crate) struct AttributesOneTaggedRequest {
     #[tag(1)]
@@ -58,7 +58,7 @@ pub(crate) type AttributesServer<T> = ::blixard_rpc::codegen::Server<
 ///The service `demo.v1.Everything` that [`Attributes`] declares.
 #[derive(::core::clone::Clone, ::core::marker::Copy, ::core::fmt::Debug)]
 pub(crate) struct AttributesService;
-#[allow(dead_code, deprecated)]
+#[allow(dead_code, non_snake_case, deprecated)]
 const _: () = {
     use ::blixard_rpc::codegen as __rpc;
     static __SERVICE: __rpc::ServiceDescriptor = __rpc::service(

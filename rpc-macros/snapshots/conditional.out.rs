@@ -16,7 +16,7 @@ trait Conditional: ::core::marker::Send + ::core::marker::Sync + 'static {
 #[cfg(feature = "extra")]
 #[cfg(unix)]
 ///The request of [`Conditional::extra`].
-#[allow(missing_docs, missing_debug_implementations)]
+#[allow(missing_docs, missing_debug_implementations, non_snake_case)]
 #[::blixard_rpc::message]
 struct ConditionalExtraRequest {
     a: u32,
@@ -33,7 +33,7 @@ type ConditionalServer<T> = ::blixard_rpc::codegen::Server<ConditionalService, T
 ///The service `Conditional` that [`Conditional`] declares.
 #[derive(::core::clone::Clone, ::core::marker::Copy, ::core::fmt::Debug)]
 struct ConditionalService;
-#[allow(dead_code)]
+#[allow(dead_code, non_snake_case)]
 const _: () = {
     use ::blixard_rpc::codegen as __rpc;
     static __SERVICE: __rpc::ServiceDescriptor = __rpc::service(

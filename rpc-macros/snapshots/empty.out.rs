@@ -10,7 +10,7 @@ pub type EmptyServer<T> = ::blixard_rpc::codegen::Server<EmptyService, T>;
 ///The service `Empty` that [`Empty`] declares.
 #[derive(::core::clone::Clone, ::core::marker::Copy, ::core::fmt::Debug)]
 pub struct EmptyService;
-#[allow(dead_code)]
+#[allow(dead_code, non_snake_case)]
 const _: () = {
     use ::blixard_rpc::codegen as __rpc;
     static __SERVICE: __rpc::ServiceDescriptor = __rpc::service("Empty", "", __METHODS);

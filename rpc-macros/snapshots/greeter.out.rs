@@ -33,7 +33,7 @@ pub trait Greeter: ::core::marker::Send + ::core::marker::Sync + 'static {
     ) -> impl ::core::future::Future<Output = ()> + ::core::marker::Send;
 }
 ///The request of [`Greeter::greet`].
-#[allow(missing_docs, missing_debug_implementations)]
+#[allow(missing_docs, missing_debug_implementations, non_snake_case)]
 #[::blixard_rpc::message]
 pub struct GreeterGreetRequest {
     pub name: String,
@@ -50,7 +50,7 @@ pub type GreeterServer<T> = ::blixard_rpc::codegen::Server<GreeterService, T>;
 ///The service `demo.v1.Greeter` that [`Greeter`] declares.
 #[derive(::core::clone::Clone, ::core::marker::Copy, ::core::fmt::Debug)]
 pub struct GreeterService;
-#[allow(dead_code)]
+#[allow(dead_code, non_snake_case)]
 const _: () = {
     use ::blixard_rpc::codegen as __rpc;
     static __SERVICE: __rpc::ServiceDescriptor = __rpc::service(

@@ -3,10 +3,7 @@ pub trait Mistakes: ::core::marker::Send + ::core::marker::Sync + 'static {
         &self,
         name: String,
     ) -> impl ::core::future::Future<Output = Result<String>> + ::core::marker::Send;
-    fn generic<T>(
-        &self,
-        value: T,
-    ) -> impl ::core::future::Future<Output = Result<T>> + ::core::marker::Send;
+    fn generic<T>(&self, value: T) -> impl ::core::future::Future<Output = Result<T>>;
     fn borrowed(
         &mut self,
         name: &str,
@@ -54,10 +51,7 @@ const _: () = {
         ) -> impl __rpc::Future<Output = Result<String>> + __rpc::Send {
             async move { ::core::unreachable!() }
         }
-        fn generic<T>(
-            &self,
-            value: T,
-        ) -> impl __rpc::Future<Output = Result<T>> + __rpc::Send {
+        fn generic<T>(&self, value: T) -> impl __rpc::Future<Output = Result<T>> {
             async move { ::core::unreachable!() }
         }
         fn borrowed(

@@ -84,9 +84,8 @@ pub(crate) struct Field {
     /// The argument's name without leading underscores.
     pub(crate) name: Ident,
     pub(crate) ty: Type,
-    pub(crate) tag: Option<u32>,
-    /// The doc comment of the argument.
-    pub(crate) docs: Vec<Attribute>,
+    /// Its tag and its doc comment, which `#[message]` reads.
+    pub(crate) attrs: Vec<Attribute>,
 }
 
 /// What the server answers.

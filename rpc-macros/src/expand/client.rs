@@ -69,14 +69,16 @@ fn call(service: &Service, method: &Method, place: usize) -> TokenStream {
     quote!(#(#cfgs)* #signature { #made #call })
 }
 
-/// The signature without what belongs to a body: attributes and `mut` of arguments.
+/// The signature without what belongs to a body, attributes and `mut` of arguments; and with a name for the context.
 fn bare(method: &Method) -> syn::Signature {
     let mut signature = method.signature.clone();
     for input in &mut signature.inputs {
         if let FnArg::Typed(argument) = input {
             argument.attrs.clear();
-            if let Pat::Ident(pat) = &mut *argument.pat {
-                pat.mutability = None;
+            match (&mut *argument.pat, &method.context) {
+                (Pat::Ident(pat), _) => pat.mutability = None,
+                (pat, Some(context)) => *pat = syn::parse_quote!(#context),
+                _ => {}
             }
         }
     }

@@ -1,7 +1,7 @@
 //! What more than one part of an expansion says in the same way.
 
-use proc_macro2::{Group, TokenStream};
-use quote::{format_ident, quote};
+use proc_macro2::{Group, Span, TokenStream};
+use quote::{format_ident, quote, quote_spanned};
 use syn::{ReturnType, Signature};
 
 use crate::model::{Method, Service};
@@ -35,17 +35,22 @@ pub(super) fn shape(method: &Method) -> proc_macro2::Ident {
 
 /// `async fn f() -> T` as `fn f() -> impl Future<Output = T> + Send`. That is all that the macro does to a method.
 pub(super) fn function(signature: &Signature, body: Option<&Group>) -> TokenStream {
-    if signature.asyncness.is_none() {
+    let Some(asyncness) = &signature.asyncness else {
         return match body {
             Some(body) => quote!(#signature #body),
             None => quote!(#signature;),
         };
-    }
-    let signature = spelled(
-        signature,
-        &quote!(::core::future::Future),
-        &quote!(::core::marker::Send),
-    );
+    };
+    // What the compiler says of the future it says of the method.
+    let here = Span::call_site().located_at(asyncness.span);
+    let future = quote_spanned!(here=> impl ::core::future::Future);
+    // A generic method was reported. That its future may not be `Send` would only follow.
+    let send = signature
+        .generics
+        .params
+        .is_empty()
+        .then(|| quote_spanned!(here=> + ::core::marker::Send));
+    let signature = returning(signature, &future, send.as_ref());
     match body {
         Some(body) => quote!(#signature { async move #body }),
         None => quote!(#signature;),
@@ -54,11 +59,19 @@ pub(super) fn function(signature: &Signature, body: Option<&Group>) -> TokenStre
 
 /// The signature with its future spelled out, where `__rpc` is the runtime.
 pub(super) fn spelled_out(signature: &Signature) -> TokenStream {
-    spelled(signature, &quote!(__rpc::Future), &quote!(__rpc::Send))
+    let send = signature
+        .generics
+        .params
+        .is_empty()
+        .then(|| quote!(+ __rpc::Send));
+    returning(signature, &quote!(impl __rpc::Future), send.as_ref())
 }
 
-/// The signature with its future spelled out; in the trait by the paths of `core`, in the `const _` by those of the runtime.
-fn spelled(signature: &Signature, future: &TokenStream, send: &TokenStream) -> TokenStream {
+fn returning(
+    signature: &Signature,
+    future: &TokenStream,
+    send: Option<&TokenStream>,
+) -> TokenStream {
     let mut plain = signature.clone();
     plain.asyncness = None;
     plain.output = ReturnType::Default;
@@ -67,5 +80,5 @@ fn spelled(signature: &Signature, future: &TokenStream, send: &TokenStream) -> T
         ReturnType::Default => quote!(()),
         ReturnType::Type(_, ty) => quote!(#ty),
     };
-    quote!(#plain -> impl #future<Output = #output> + #send #clause)
+    quote!(#plain -> #future<Output = #output> #send #clause)
 }

@@ -118,11 +118,12 @@ fn stub(input: &Input) -> Option<TokenStream> {
             .iter()
             .filter(|attr| attr.path().is_ident("cfg"));
         let signature = declared(method);
+        if returns_impl(&signature.output) {
+            return None;
+        }
         let function = if signature.asyncness.is_some() {
             let signature = common::spelled_out(&signature);
             quote!(#signature { async move { ::core::unreachable!() } })
-        } else if returns_impl(&signature.output) {
-            return None;
         } else {
             quote!(#signature { ::core::unreachable!() })
         };
@@ -154,7 +155,7 @@ fn declared(method: &RawMethod) -> syn::Signature {
     for input in &mut signature.inputs {
         if let FnArg::Typed(argument) = input {
             argument.attrs.retain(|attr| {
-                !["tag", "rpc", "doc"]
+                !["tag", "prost", "rpc", "doc"]
                     .iter()
                     .any(|name| attr.path().is_ident(name))
             });

@@ -36,7 +36,7 @@ pub(crate) fn service(service: &Service) -> TokenStream {
         #item
         #(#requests)*
         #names
-        #[allow(dead_code #deprecated)]
+        #[allow(dead_code, non_snake_case #deprecated)]
         const _: () = {
             use ::blixard_rpc::codegen as __rpc;
             #descriptor

@@ -46,23 +46,13 @@ pub(super) fn requests(service: &Service) -> impl Iterator<Item = TokenStream> {
         );
         let fields = fields.iter().map(
             |Field {
-                 name,
-                 ty,
-                 tag,
-                 docs,
-                 ..
-             }| {
-                let tag = tag.map(|tag| {
-                    let tag = proc_macro2::Literal::u32_unsuffixed(tag);
-                    quote!(#[tag(#tag)])
-                });
-                quote!(#(#docs)* #tag #vis #name: #ty)
-            },
+                 name, ty, attrs, ..
+             }| quote!(#(#attrs)* #vis #name: #ty),
         );
         Some(quote! {
             #(#cfgs)*
             #[doc = #docs]
-            #[allow(missing_docs, missing_debug_implementations)]
+            #[allow(missing_docs, missing_debug_implementations, non_snake_case)]
             #[::blixard_rpc::message]
             #vis struct #name { #(#fields,)* }
         })

@@ -1,7 +1,7 @@
 //! From a method as it was typed to a [`Method`]. Each mistake is reported once, on the smallest span, with what to write instead.
 
 use syn::{
-    Attribute, FnArg, GenericParam, Ident, Meta, Pat, PatType, ReceiverKind, ReturnType, Safety,
+    Attribute, FnArg, GenericParam, Ident, Pat, PatType, ReceiverKind, ReturnType, Safety,
     Signature, Type, Visibility,
 };
 
@@ -161,7 +161,8 @@ struct Argument {
     ident: Ident,
     ty: Type,
     tag: Option<(u32, Attribute)>,
-    docs: Vec<Attribute>,
+    /// Those that go to the field.
+    attrs: Vec<Attribute>,
 }
 
 /// Reads the arguments, and takes those attributes from the signature that are ours.
@@ -175,8 +176,11 @@ fn arguments(signature: &mut Signature, has_body: bool, errors: &Errors) -> Argu
         let FnArg::Typed(argument) = input else {
             continue;
         };
-        let ident = name(argument, has_body, errors);
         if is_context(argument, errors) {
+            let ident = match &*argument.pat {
+                Pat::Wild(wild) => Some(Ident::new("__cx", wild.underscore_token.span)),
+                _ => name(argument, has_body, errors),
+            };
             if !first {
                 let message = if out.context.is_some() {
                     "there is one context: remove the second"
@@ -190,11 +194,12 @@ fn arguments(signature: &mut Signature, has_body: bool, errors: &Errors) -> Argu
             }
             out.context = out.context.or(ident);
         } else {
+            let ident = name(argument, has_body, errors);
             let tag = tag(argument, errors);
-            let docs = argument
+            let attrs = argument
                 .attrs
                 .iter()
-                .filter(|attr| attr.path().is_ident("doc"))
+                .filter(|attr| is_ours(attr))
                 .cloned()
                 .collect();
             for attr in &argument.attrs {
@@ -213,7 +218,7 @@ fn arguments(signature: &mut Signature, has_body: bool, errors: &Errors) -> Argu
                     ident,
                     ty: (*argument.ty).clone(),
                     tag,
-                    docs,
+                    attrs,
                 });
             }
         }
@@ -223,9 +228,11 @@ fn arguments(signature: &mut Signature, has_body: bool, errors: &Errors) -> Argu
     out
 }
 
-/// Attributes of an argument that do not stay on it.
+/// Attributes of an argument that do not stay on it, but go to its field in the request.
 fn is_ours(attr: &Attribute) -> bool {
-    attr.path().is_ident("tag") || attr.path().is_ident("doc")
+    ["tag", "prost", "doc"]
+        .iter()
+        .any(|name| attr.path().is_ident(name))
 }
 
 fn tag(argument: &PatType, errors: &Errors) -> Option<(u32, Attribute)> {
@@ -325,6 +332,14 @@ fn request(arguments: Vec<Argument>, settings: &Settings, errors: &Errors) -> Op
     if let [argument] = &arguments[..]
         && argument.tag.is_none()
     {
+        for attr in &argument.attrs {
+            if attr.path().is_ident("prost") {
+                errors.at(
+                    attr,
+                    "this argument is the whole request, which may come from prost as it is: remove this attribute",
+                );
+            }
+        }
         return Some(Request::Message {
             argument: argument.ident.clone(),
             ty: Box::new(argument.ty.clone()),
@@ -403,8 +418,7 @@ fn fields(arguments: Vec<Argument>, errors: &Errors) -> Option<Request> {
             name,
             argument: argument.ident,
             ty: argument.ty,
-            tag: argument.tag.map(|(number, _)| number),
-            docs: argument.docs,
+            attrs: argument.attrs,
         });
     }
     Some(Request::Fields(fields))
