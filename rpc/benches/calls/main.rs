@@ -19,6 +19,7 @@ use bytes::Bytes;
 
 use measure::{Clock, Sample};
 use net::{ITEMS, Outcome, PAYLOAD_BYTES, UPLOAD_BYTES, UPLOADS, drive};
+use ours::Bench as _;
 use report::{OURS, Report};
 
 const COALESCED: &str = "raw iroh, coalesced";
@@ -98,12 +99,17 @@ fn in_memory(plan: &Plan, report: &mut Report) -> Outcome<()> {
 }
 
 async fn over_iroh(plan: &Plan, report: &mut Report) -> Outcome<()> {
+    // A connection for each kind of work, so that none inherits the state of another.
+    let (ours, _server) = ours::over_iroh().await?;
+    let (our_items, _server) = ours::over_iroh().await?;
+    let (our_uploads, _server) = ours::over_iroh().await?;
     let coalesced = raw_coalesced::Client::start().await?;
     let streams = raw_streams::start().await?;
     let items = raw_bulk::start_items().await?;
     let uploads = raw_bulk::start_uploads().await?;
     let payload = Bytes::from_static(&[7; PAYLOAD_BYTES]);
-    let large = Bytes::from(vec![7; UPLOAD_BYTES]);
+    let message = Bytes::from(vec![7; UPLOAD_BYTES]);
+    let time = plan.time;
 
     // Round 0 warms up and is thrown away.
     for round in 0..=plan.rounds {
@@ -118,27 +124,38 @@ async fn over_iroh(plan: &Plan, report: &mut Report) -> Outcome<()> {
             if !plan.wants(&work) {
                 continue;
             }
-            let call = {
-                let (client, payload) = (coalesced.clone(), payload.clone());
-                move || {
-                    let (client, payload) = (client.clone(), payload.clone());
-                    async move { client.echo(&payload).await.map(drop) }
-                }
-            };
-            let sample = drive(call, in_flight, plan.time).await?;
-            record(&work, "calls", COALESCED, sample);
-            let call = {
-                let (connection, payload) = (streams.client.clone(), payload.clone());
-                move || {
-                    let (connection, payload) = (connection.clone(), payload.clone());
-                    async move { raw_streams::echo(&connection, payload).await.map(drop) }
-                }
-            };
-            let sample = drive(call, in_flight, plan.time).await?;
-            record(&work, "calls", STREAMS, sample);
+            let call = caller(&ours, &payload, |client, payload| async move {
+                client.echo(payload).await.map(drop).map_err(Into::into)
+            });
+            record(&work, "calls", OURS, drive(call, in_flight, time).await?);
+            let call = caller(&coalesced, &payload, |client, payload| async move {
+                client.echo(&payload).await.map(drop)
+            });
+            record(
+                &work,
+                "calls",
+                COALESCED,
+                drive(call, in_flight, time).await?,
+            );
+            let call = caller(
+                &streams.client,
+                &payload,
+                |connection, payload| async move {
+                    raw_streams::echo(&connection, payload).await.map(drop)
+                },
+            );
+            record(&work, "calls", STREAMS, drive(call, in_flight, time).await?);
         }
         let work = "stream of 64-byte items";
         if plan.wants(work) {
+            let clock = Clock::start();
+            let mut stream = our_items.items(ITEMS as u64).await?;
+            let mut count = 0;
+            while let Some(item) = stream.next().await.transpose()? {
+                count += usize::from(item.len() == PAYLOAD_BYTES);
+            }
+            assert_eq!(count, ITEMS, "items were lost");
+            record(work, "items", OURS, clock.stop(count as f64));
             let clock = Clock::start();
             let count = raw_bulk::items(&items.client).await?;
             assert_eq!(count, ITEMS, "items were lost");
@@ -146,14 +163,30 @@ async fn over_iroh(plan: &Plan, report: &mut Report) -> Outcome<()> {
         }
         let work = "1 MiB upload, 8 in flight";
         if plan.wants(work) {
-            let (connection, large) = (uploads.client.clone(), large.clone());
-            let call = move || {
-                let (connection, large) = (connection.clone(), large.clone());
-                async move { raw_bulk::upload(&connection, large).await }
-            };
-            record(work, "MiB", STREAMS, drive(call, UPLOADS, plan.time).await?);
+            let call = caller(&our_uploads, &message, |client, message| async move {
+                let bytes = client.upload(message).await?;
+                assert_eq!(bytes, UPLOAD_BYTES as u64, "the upload was cut");
+                Ok(())
+            });
+            record(work, "MiB", OURS, drive(call, UPLOADS, time).await?);
+            let call = caller(
+                &uploads.client,
+                &message,
+                |connection, message| async move { raw_bulk::upload(&connection, message).await },
+            );
+            record(work, "MiB", STREAMS, drive(call, UPLOADS, time).await?);
         }
     }
     eprintln!();
     Ok(())
+}
+
+/// A call that each caller makes with its own handle of `target`.
+fn caller<T, C, F>(target: &T, payload: &Bytes, call: C) -> impl Fn() -> F + Clone + Send + 'static
+where
+    T: Clone + Send + 'static,
+    C: Fn(T, Bytes) -> F + Clone + Send + 'static,
+{
+    let (target, payload) = (target.clone(), payload.clone());
+    move || call(target.clone(), payload.clone())
 }

@@ -12,9 +12,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use blixard_rpc::transport::iroh::transport_config;
 use iroh::{
     Endpoint, EndpointAddr,
-    endpoint::{Connection, QuicTransportConfig, presets},
+    endpoint::{Connection, presets},
 };
 
 use crate::measure::{Clock, Sample};
@@ -29,22 +30,12 @@ pub(crate) const UPLOAD_BYTES: usize = 1024 * 1024;
 pub(crate) const UPLOADS: usize = 8;
 /// Items of one measured stream.
 pub(crate) const ITEMS: usize = 200_000;
-/// Streams a peer may have open: more than the calls in flight, or opening would wait.
-const STREAMS: u32 = 1024;
-
-/// The settings of QUIC, the same for all. Segmentation offload stays on, windows are iroh's own.
-pub(crate) fn transport() -> QuicTransportConfig {
-    QuicTransportConfig::builder()
-        .max_concurrent_bidi_streams(STREAMS.into())
-        .max_concurrent_uni_streams(STREAMS.into())
-        .build()
-}
-
-/// An endpoint on loopback that answers `alpn`.
+/// An endpoint on loopback that answers `alpn`, with the settings of QUIC that blixard-rpc wants: enough streams that none of the
+/// calls in flight waits for one, wide windows, segmentation offload on.
 pub(crate) async fn endpoint(alpn: &[u8]) -> Outcome<Endpoint> {
     Ok(Endpoint::builder(presets::Minimal)
         .alpns(vec![alpn.to_vec()])
-        .transport_config(transport())
+        .transport_config(transport_config())
         .clear_ip_transports()
         .bind_addr("127.0.0.1:0")?
         .bind()

@@ -1,9 +1,12 @@
 //! blixard-rpc doing the same work: a service as a user writes it, called through its generated client.
 
-use blixard_rpc::{Channel, Memory, Result, Router, Streaming, iroh_service};
+use blixard_rpc::{
+    Channel, Memory, Result, Router, Streaming, iroh_service,
+    transport::iroh::{ALPN, IrohConnector, IrohServer, ServerHandle},
+};
 use bytes::Bytes;
 
-use crate::net::PAYLOAD_BYTES;
+use crate::net::{Outcome, PAYLOAD_BYTES, endpoint};
 
 /// What the raw ways do by hand.
 #[iroh_service(package = "bench.v1")]
@@ -32,6 +35,15 @@ impl Bench for Answers {
     async fn upload(&self, message: Bytes) -> Result<u64> {
         Ok(message.len() as u64)
     }
+}
+
+/// A client over a connection of its own, and the server that must outlive it.
+pub(crate) async fn over_iroh() -> Outcome<(BenchClient, ServerHandle)> {
+    let server = IrohServer::new(Router::new().add(BenchServer::new(Answers)));
+    let server = server.spawn(endpoint(ALPN).await?);
+    let connector = IrohConnector::new(endpoint(ALPN).await?);
+    let connection = connector.dial(server.endpoint().addr()).await?;
+    Ok((BenchClient::new(Channel::new(connection)), server))
 }
 
 /// A client of a router in the same process, erased as clients are unless told otherwise.

@@ -55,8 +55,8 @@ impl IrohConnector {
     ///
     /// # Errors
     /// `UNAVAILABLE` with the reason.
-    pub async fn dial(&self, peer: impl Into<EndpointAddr>) -> Result<IrohConnection> {
-        let address = peer.into();
+    pub async fn dial(&self, peer: impl Into<IrohPeer>) -> Result<IrohConnection> {
+        let IrohPeer(address) = peer.into();
         let id = address.id;
         let dialled =
             tokio::time::timeout(self.timeout, self.endpoint.connect(address, ALPN)).await;
@@ -82,7 +82,7 @@ impl Connect for IrohConnector {
     type Connection = IrohConnection;
 
     async fn connect(&self, peer: &IrohPeer) -> Result<IrohConnection> {
-        self.dial(peer.0.clone()).await
+        self.dial(peer.clone()).await
     }
 
     async fn closed(connection: &IrohConnection) -> Status {

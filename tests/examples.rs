@@ -1,0 +1,126 @@
+//! Every example runs to its end and says what its page promises; the quickstart also over two processes.
+//!
+//! Cargo builds the examples beside the tests of their package: `cargo test -p blixard-examples`.
+
+use std::{
+    io::{BufRead, BufReader},
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+};
+
+#[test]
+fn quickstart() {
+    check(
+        "quickstart",
+        &[
+            "unary:            Greeting { text: \"Good day, Ada!\", letters: 3 }",
+            "server streaming: [5, 4, 3, 2, 1, 0]",
+            "client streaming: 5050",
+            "bidirectional:    [\"over\", \"and\", \"out\"]",
+            "one-way:          the server notes \"no answer is needed\"",
+        ],
+    );
+}
+
+#[test]
+fn streaming() {
+    check("streaming", &["22.0 °C", "Some(68.0) °F"]);
+}
+
+#[test]
+fn deadlines_and_cancel() {
+    check(
+        "deadlines_and_cancel",
+        &[
+            "in time:            \"worked for 20 ms\"",
+            "too late:           DEADLINE_EXCEEDED",
+            "by the trait:       DEADLINE_EXCEEDED",
+            "inherited:          DEADLINE_EXCEEDED",
+            "work was stopped after",
+            "ticks was stopped after",
+        ],
+    );
+}
+
+#[test]
+fn middleware() {
+    check(
+        "middleware",
+        &[
+            "PERMISSION_DENIED: /middleware.v1.Vault/Open needs the token",
+            "open at try 3",
+            "method=\"Open\",code=\"UNAVAILABLE\"} 2",
+        ],
+    );
+}
+
+#[test]
+fn quickstart_over_two_processes() {
+    let mut server = Killed(
+        example("quickstart")
+            .arg("serve")
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the server starts"),
+    );
+    let mut ticket = String::new();
+    BufReader::new(server.0.stdout.take().expect("it is piped"))
+        .read_line(&mut ticket)
+        .expect("the server prints its ticket");
+    let ticket = ticket.trim();
+    assert!(ticket.starts_with("endpoint"), "not a ticket: {ticket:?}");
+    for name in ["Ada", "Grace"] {
+        let output = run(example("quickstart").args(["call", ticket, name]));
+        assert_eq!(output.trim(), format!("Hi, {name}!"));
+    }
+}
+
+/// Runs an example, and looks for what it must print.
+fn check(name: &str, expected: &[&str]) {
+    let output = run(&mut example(name));
+    for line in expected {
+        assert!(
+            output.contains(line),
+            "{name} did not print {line:?}, but:\n{output}"
+        );
+    }
+}
+
+/// Runs a command to its good end; answers what it printed.
+fn run(command: &mut Command) -> String {
+    let output = command.output().expect("the example can be run");
+    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success(),
+        "{command:?} ended with {}\n{stdout}\n{stderr}",
+        output.status
+    );
+    stdout
+}
+
+/// The built example, which lies beside this test.
+fn example(name: &str) -> Command {
+    let mut path: PathBuf = std::env::current_exe().expect("a test is a file");
+    path.pop();
+    path.pop();
+    path.push("examples");
+    path.push(format!("{name}{}", std::env::consts::EXE_SUFFIX));
+    assert!(
+        path.is_file(),
+        "{} is not built: run `cargo test -p blixard-examples`, or `cargo build --examples` first",
+        path.display()
+    );
+    Command::new(path)
+}
+
+/// A process that does not outlive its test.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        // It may have ended by itself; then there is nothing to kill.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
