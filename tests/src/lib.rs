@@ -1,1 +1,3 @@
 //! Harness of the tests of the whole.
+
+pub mod net;

@@ -1,0 +1,67 @@
+//! Endpoints on loopback, servers on them, and connections between them. What is called over them is the tests' own affair.
+
+use std::time::Duration;
+
+use blixard_rpc::{
+    Router,
+    transport::iroh::{
+        ALPN, Endpoint, IrohConnection, IrohConnector, IrohServer, SecretKey, ServerHandle,
+        presets, transport_config,
+    },
+};
+
+/// An endpoint with a new key.
+///
+/// # Panics
+/// If loopback cannot be bound.
+pub async fn endpoint() -> Endpoint {
+    endpoint_of(SecretKey::generate()).await
+}
+
+/// An endpoint with this key.
+///
+/// # Panics
+/// If loopback cannot be bound.
+pub async fn endpoint_of(key: SecretKey) -> Endpoint {
+    Endpoint::builder(presets::Minimal)
+        .secret_key(key)
+        .alpns(vec![ALPN.to_vec()])
+        .clear_ip_transports()
+        .bind_addr("127.0.0.1:0")
+        .expect("loopback is an address")
+        .transport_config(transport_config())
+        .bind()
+        .await
+        .expect("loopback can be bound")
+}
+
+/// Serves on an endpoint of its own.
+pub async fn serve(router: Router) -> ServerHandle {
+    IrohServer::new(router).spawn(endpoint().await)
+}
+
+/// A connection from an endpoint of its own.
+///
+/// # Panics
+/// If the server does not answer.
+pub async fn dial(server: &ServerHandle) -> IrohConnection {
+    IrohConnector::new(endpoint().await)
+        .dial(server.endpoint().addr())
+        .await
+        .expect("the server answers")
+}
+
+/// What `future` resolves to, within ten seconds: a test that hangs says where.
+///
+/// # Panics
+/// If that is not enough.
+#[track_caller]
+pub fn soon<T>(future: impl Future<Output = T>) -> impl Future<Output = T> {
+    let caller = std::panic::Location::caller();
+    async move {
+        match tokio::time::timeout(Duration::from_secs(10), future).await {
+            Ok(value) => value,
+            Err(_) => panic!("nothing came within ten seconds at {caller}"),
+        }
+    }
+}
