@@ -23,6 +23,12 @@ pub trait Dispatch: Send + Sync + 'static {
     /// The status that ended the call before there was a response. One that comes later ends the response's body.
     fn dispatch(&self, request: Request) -> impl Future<Output = Result<Response>> + Send;
 
+    /// The same, boxed: what an erased [`Channel`] calls. Only for those who box anyway, so that nothing is boxed twice.
+    #[doc(hidden)]
+    fn dispatch_boxed(&self, request: Request) -> BoxFuture<'_, Result<Response>> {
+        Box::pin(self.dispatch(request))
+    }
+
     /// The codec in which calls to this service are best encoded now.
     ///
     /// Protobuf is always right. A transport answers postcard only where it knows that the other side has the same schema.
@@ -42,6 +48,10 @@ pub trait Dispatch: Send + Sync + 'static {
 impl<D: Dispatch> Dispatch for Arc<D> {
     fn dispatch(&self, request: Request) -> impl Future<Output = Result<Response>> + Send {
         (**self).dispatch(request)
+    }
+
+    fn dispatch_boxed(&self, request: Request) -> BoxFuture<'_, Result<Response>> {
+        (**self).dispatch_boxed(request)
     }
 
     fn codec(&self, service: &'static ServiceDescriptor) -> Codec {
@@ -94,7 +104,11 @@ impl Channel {
 
 impl Dispatch for Channel {
     fn dispatch(&self, request: Request) -> impl Future<Output = Result<Response>> + Send {
-        self.0.dispatch_boxed(request)
+        self.0.dispatch_erased(request)
+    }
+
+    fn dispatch_boxed(&self, request: Request) -> BoxFuture<'_, Result<Response>> {
+        self.0.dispatch_erased(request)
     }
 
     fn codec(&self, service: &'static ServiceDescriptor) -> Codec {
@@ -116,14 +130,14 @@ impl fmt::Debug for Channel {
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 trait Erased: Send + Sync {
-    fn dispatch_boxed(&self, request: Request) -> BoxFuture<'_, Result<Response>>;
+    fn dispatch_erased(&self, request: Request) -> BoxFuture<'_, Result<Response>>;
     fn codec_erased(&self, service: &'static ServiceDescriptor) -> Codec;
     fn resolve_erased(&self, path: &str) -> Option<&'static MethodDescriptor>;
 }
 
 impl<D: Dispatch> Erased for D {
-    fn dispatch_boxed(&self, request: Request) -> BoxFuture<'_, Result<Response>> {
-        Box::pin(self.dispatch(request))
+    fn dispatch_erased(&self, request: Request) -> BoxFuture<'_, Result<Response>> {
+        self.dispatch_boxed(request)
     }
 
     fn codec_erased(&self, service: &'static ServiceDescriptor) -> Codec {

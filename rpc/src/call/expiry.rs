@@ -111,8 +111,10 @@ impl Expiry {
     ///
     /// # Errors
     /// Those of `future`, `DEADLINE_EXCEEDED` or `CANCELLED`.
-    pub(crate) async fn run<T>(&mut self, future: impl Future<Output = Result<T>>) -> Result<T> {
-        tokio::pin!(future);
+    pub(crate) async fn run<T>(
+        &mut self,
+        mut future: Pin<&mut impl Future<Output = Result<T>>>,
+    ) -> Result<T> {
         std::future::poll_fn(|cx| match future.as_mut().poll(cx) {
             Poll::Ready(output) => Poll::Ready(output),
             Poll::Pending => self.poll(cx).map(Err),
@@ -167,6 +169,8 @@ impl fmt::Debug for Expiry {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+
     use bytes::Bytes;
 
     use super::*;
@@ -183,7 +187,7 @@ mod tests {
         let second = Duration::from_secs(1);
         let mut expiry = until(Some(Instant::now() + second), None).unwrap();
         let status = expiry
-            .run(std::future::pending::<Result<()>>())
+            .run(pin!(std::future::pending::<Result<()>>()))
             .await
             .unwrap_err();
         assert_eq!(status.code(), Code::DeadlineExceeded);
@@ -194,7 +198,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_is_ready_touches_no_timer() {
         let mut expiry = until(Some(Instant::now() + Duration::from_secs(1)), None).unwrap();
-        assert_eq!(expiry.run(async { Ok(1) }).await.unwrap(), 1);
+        assert_eq!(expiry.run(pin!(async { Ok(1) })).await.unwrap(), 1);
         assert!(expiry.sleep.is_none());
     }
 
@@ -218,7 +222,8 @@ mod tests {
             tokio::time::sleep(Duration::from_secs(1)).await;
             parent.end();
         };
-        let (status, ()) = tokio::join!(expiry.run(std::future::pending::<Result<()>>()), ender);
+        let forever = pin!(std::future::pending::<Result<()>>());
+        let (status, ()) = tokio::join!(expiry.run(forever), ender);
         assert_eq!(status.unwrap_err().code(), Code::Cancelled);
     }
 }

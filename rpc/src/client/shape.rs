@@ -1,6 +1,6 @@
 //! The four shapes of a call, and the one-way call, on the client: encode, dispatch, decode, each within the call's deadline.
 
-use std::{future::poll_fn, sync::Arc, task::Poll};
+use std::{future::poll_fn, pin::pin, sync::Arc, task::Poll};
 
 use bytes::Bytes;
 
@@ -190,7 +190,7 @@ impl<C: Dispatch> Client<C> {
         message: Bytes,
     ) -> Result<Response> {
         let request = call.request(codec, Body::one(message));
-        let result = call.expiry.run(self.channel.dispatch(request)).await;
+        let result = call.expiry.run(pin!(self.channel.dispatch(request))).await;
         call.captured(result)
     }
 
@@ -213,8 +213,10 @@ impl<C: Dispatch> Client<C> {
             failure: Arc::clone(&failure),
         });
         let request = call.request(codec, body);
-        let dispatched = unless_failed(&failure, self.channel.dispatch(request));
-        let result = call.expiry.run(dispatched).await;
+        let result = {
+            let dispatched = unless_failed(&failure, self.channel.dispatch(request));
+            call.expiry.run(pin!(dispatched)).await
+        };
         Ok((call.captured(result)?, codec, failure))
     }
 
@@ -245,7 +247,7 @@ impl<C: Dispatch> Client<C> {
                     None => read.await,
                 }
             };
-            let result = call.expiry.run(read).await;
+            let result = call.expiry.run(pin!(read)).await;
             call.captured_error(result)?
         } else {
             match body.next().await {
@@ -342,7 +344,7 @@ impl Outgoing<'_> {
 
 /// Runs `future`, unless the request stream fails: then that is the result, whatever the other side makes of it.
 async fn unless_failed<T>(failure: &Failure, future: impl Future<Output = Result<T>>) -> Result<T> {
-    tokio::pin!(future);
+    let mut future = pin!(future);
     poll_fn(|cx| {
         let polled = future.as_mut().poll(cx);
         match failure.poll(cx) {

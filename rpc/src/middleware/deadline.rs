@@ -1,7 +1,7 @@
 //! [`Deadline`]: a deadline for calls that have none, and a longest one for all.
 
 use std::{
-    pin::Pin,
+    pin::{Pin, pin},
     task::{Context, Poll},
     time::Duration,
 };
@@ -89,7 +89,7 @@ impl<D: Dispatch> Dispatch for Deadlined<D> {
         }
         request.deadline = deadline;
         let mut expiry = Expiry::new(request.method.clone(), Side::Client, deadline, None)?;
-        let mut response = expiry.run(self.inner.dispatch(request)).await?;
+        let mut response = expiry.run(pin!(self.inner.dispatch(request))).await?;
         if response.body.is_stream() {
             response.body = Body::stream(Expiring {
                 body: response.body,

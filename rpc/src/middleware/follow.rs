@@ -40,13 +40,12 @@ pub(super) trait Follow: Send + Unpin + 'static {
 pub(super) async fn follow<F: Follow>(
     follower: F,
     deadline: Option<Instant>,
-    call: impl Future<Output = Result<Response>>,
+    mut call: Pin<&mut impl Future<Output = Result<Response>>>,
 ) -> Result<Response> {
     let mut guard = Guard {
         follower: Some(follower),
         deadline,
     };
-    tokio::pin!(call);
     let result = poll_fn(|cx| guard.step(|| call.as_mut().poll(cx))).await;
     let mut response = match result {
         Ok(response) => response,

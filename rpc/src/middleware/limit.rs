@@ -1,8 +1,11 @@
 //! [`Limit`]: at most so many calls at once, and so many that wait.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use tokio::{
@@ -84,12 +87,12 @@ impl Limit {
         let _place = Place::take(&self.0, method.path())?;
         let mut expiry = Expiry::new(method.clone(), Side::Queue, deadline, None)?;
         let permit = expiry
-            .run(async {
+            .run(pin!(async {
                 Ok(permits()
                     .acquire_owned()
                     .await
                     .expect("the semaphore is never closed"))
-            })
+            }))
             .await
             .map_err(Status::with_not_accepted)?;
         Ok(permit)
@@ -146,7 +149,7 @@ impl<D: Dispatch> Dispatch for Limited<D> {
         follow(
             Running(Some(permit)),
             deadline,
-            self.inner.dispatch(request),
+            pin!(self.inner.dispatch(request)),
         )
         .await
     }

@@ -1,6 +1,6 @@
 //! [`Measure`]: counts every call in a [`Metrics`], until its stream ends. How the counts are kept and written is not known here.
 
-use std::sync::Arc;
+use std::{pin::pin, sync::Arc};
 
 use tokio::time::Instant;
 
@@ -79,7 +79,7 @@ impl<D: Dispatch> Dispatch for Measured<D> {
             Side::Server => method.received(bytes),
         });
         let deadline = request.deadline;
-        follow(counting, deadline, self.inner.dispatch(request)).await
+        follow(counting, deadline, pin!(self.inner.dispatch(request))).await
     }
 
     as_inner!();

@@ -1,5 +1,7 @@
 //! [`Trace`]: one span a call, and the W3C trace context in its metadata. The only place that opens spans.
 
+use std::pin::pin;
+
 use tracing::{Span, field};
 
 use super::{
@@ -105,7 +107,7 @@ impl<D: Dispatch> Dispatch for Traced<D> {
     async fn dispatch(&self, mut request: Request) -> Result<Response> {
         let span = self.trace.open(&mut request);
         let deadline = request.deadline;
-        follow(InSpan(span), deadline, self.inner.dispatch(request)).await
+        follow(InSpan(span), deadline, pin!(self.inner.dispatch(request))).await
     }
 
     as_inner!();

@@ -3,6 +3,7 @@
 
 use std::{
     mem,
+    pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
@@ -90,7 +91,7 @@ impl<C: Connect> Entry<C> {
                 Ok(())
             };
             expiry
-                .run(wait)
+                .run(pin!(wait))
                 .await
                 .map_err(|status| self.still_connecting(&status))?;
             has_waited = true;

@@ -3,6 +3,7 @@
 use std::{
     any::Any,
     panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
     task::Poll,
 };
 
@@ -14,17 +15,19 @@ use crate::{
     status::{Result, Status},
 };
 
-/// Runs a handler: not at all after its deadline, not past it, and with its panics caught at each poll.
+/// Runs what `handler` makes: not at all after its deadline, not past it, and with its panics caught at each poll.
+///
+/// The future is made here since one that is handed in would be kept twice: as an argument, and where it is pinned.
 ///
 /// # Errors
 /// The handler's own, `DEADLINE_EXCEEDED`, or `UNKNOWN` after a panic.
-pub(super) async fn run(
+pub(super) async fn run<F: Future<Output = Result<Response>>>(
     method: &'static MethodDescriptor,
     deadline: Option<Instant>,
-    handler: impl Future<Output = Result<Response>>,
+    handler: impl FnOnce() -> F,
 ) -> Result<Response> {
     let mut expiry = Expiry::new(Method::Known(method), Side::Server, deadline, None)?;
-    tokio::pin!(handler);
+    let mut handler = pin!(handler());
     std::future::poll_fn(
         |cx| match catch(method.path, || handler.as_mut().poll(cx)) {
             Ok(Poll::Ready(output)) => Poll::Ready(output),

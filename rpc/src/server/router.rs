@@ -1,6 +1,6 @@
 //! [`Router`]: several services as one [`Dispatch`]. It finds the service and the method; what they do is not known here.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, future::ready, sync::Arc};
 
 use super::{
     lookup::{method_at, no_such_service, not_a_path, resolve, service_of},
@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     call::{Codec, Method, Request, Response},
-    dispatch::{Channel, Dispatch, Layer},
+    dispatch::{BoxFuture, Channel, Dispatch, Layer},
     method::{MethodDescriptor, ServiceDescriptor},
     status::Result,
 };
@@ -104,24 +104,21 @@ impl Router {
 }
 
 impl Dispatch for Router {
-    async fn dispatch(&self, mut request: Request) -> Result<Response> {
-        let resolved = self.services.lookup(&request);
-        match (&self.layered, resolved) {
-            (None, Ok((entry, method))) => {
-                request.method = Method::Known(method);
-                entry.dispatch.dispatch(request).await
-            }
-            (None, Err(status)) => Err(status),
-            (Some(layered), resolved) => {
-                request.method = match resolved {
-                    Ok((_, method)) => Method::Known(method),
-                    // Not `Known`, even if a client in this process sent its own descriptor: it is not known here.
-                    Err(status) if status.is_wrong_codec() => return Err(status),
-                    Err(_) => unknown(request.method),
-                };
-                layered.dispatch(request).await
-            }
-        }
+    fn dispatch(&self, request: Request) -> impl Future<Output = Result<Response>> + Send {
+        self.dispatch_boxed(request)
+    }
+
+    fn dispatch_boxed(&self, mut request: Request) -> BoxFuture<'_, Result<Response>> {
+        let Some(layered) = &self.layered else {
+            return self.services.dispatch_boxed(request);
+        };
+        request.method = match self.services.lookup(&request) {
+            Ok((_, method)) => Method::Known(method),
+            // Not `Known`, even if a client in this process sent its own descriptor: it is not known here.
+            Err(status) if !status.is_wrong_codec() => unknown(request.method),
+            Err(status) => return Box::pin(ready(Err(status))),
+        };
+        layered.dispatch_boxed(request)
     }
 
     fn codec(&self, service: &'static ServiceDescriptor) -> Codec {
@@ -178,10 +175,18 @@ impl Services {
 }
 
 impl Dispatch for Services {
-    async fn dispatch(&self, mut request: Request) -> Result<Response> {
-        let (entry, method) = self.lookup(&request)?;
-        request.method = Method::Known(method);
-        entry.dispatch.dispatch(request).await
+    fn dispatch(&self, request: Request) -> impl Future<Output = Result<Response>> + Send {
+        self.dispatch_boxed(request)
+    }
+
+    fn dispatch_boxed(&self, mut request: Request) -> BoxFuture<'_, Result<Response>> {
+        match self.lookup(&request) {
+            Ok((entry, method)) => {
+                request.method = Method::Known(method);
+                entry.dispatch.dispatch_boxed(request)
+            }
+            Err(status) => Box::pin(ready(Err(status))),
+        }
     }
 
     fn codec(&self, service: &'static ServiceDescriptor) -> Codec {

@@ -57,19 +57,13 @@ impl<S: Service<T>, T: Send + Sync + 'static> Server<S, T> {
 }
 
 impl<S: Service<T>, T: Send + Sync + 'static> Dispatch for Server<S, T> {
-    fn dispatch(&self, mut request: Request) -> impl Future<Output = Result<Response>> + Send {
-        let target = Arc::clone(&self.target);
-        async move {
-            let method = resolve(S::descriptor(), &request.method, request.codec)?;
-            request.method = Method::Known(method);
-            let deadline = request.deadline;
-            guard::run(
-                method,
-                deadline,
-                S::serve(&target, Call::new(request, method)),
-            )
-            .await
-        }
+    async fn dispatch(&self, mut request: Request) -> Result<Response> {
+        let method = resolve(S::descriptor(), &request.method, request.codec)?;
+        request.method = Method::Known(method);
+        guard::run(method, request.deadline, || {
+            S::serve(&self.target, Call::new(request, method))
+        })
+        .await
     }
 
     fn codec(&self, service: &'static ServiceDescriptor) -> Codec {

@@ -31,6 +31,10 @@ pub struct Call {
     context: Ended,
 }
 
+#[allow(
+    clippy::manual_async_fn,
+    reason = "an async fn keeps its arguments twice, and they are most of a call's memory"
+)]
 impl Call {
     pub(super) const fn new(request: Request, method: &'static MethodDescriptor) -> Self {
         Self {
@@ -59,7 +63,10 @@ impl Call {
     ///
     /// # Errors
     /// The handler's, or why the request could not be read or the response not be sent.
-    pub async fn unary<Q, R, E, F, Fut>(mut self, handler: F) -> Result<Response>
+    pub fn unary<Q, R, E, F, Fut>(
+        mut self,
+        handler: F,
+    ) -> impl Future<Output = Result<Response>> + Send
     where
         Q: Message,
         R: Message,
@@ -67,16 +74,21 @@ impl Call {
         F: FnOnce(Q) -> Fut + Send,
         Fut: Future<Output = Result<R, E>> + Send,
     {
-        let request = self.read_one().await?;
-        let response = handler(request).await;
-        self.answer(response)
+        async move {
+            let request = self.read_one().await?;
+            let response = handler(request).await;
+            self.answer(response)
+        }
     }
 
     /// One request, many responses.
     ///
     /// # Errors
     /// The handler's, or why the request could not be read.
-    pub async fn server_streaming<Q, R, E, E2, F, Fut>(mut self, handler: F) -> Result<Response>
+    pub fn server_streaming<Q, R, E, E2, F, Fut>(
+        mut self,
+        handler: F,
+    ) -> impl Future<Output = Result<Response>> + Send
     where
         Q: Message,
         R: Message,
@@ -85,16 +97,21 @@ impl Call {
         F: FnOnce(Q) -> Fut + Send,
         Fut: Future<Output = Result<Streaming<R, E2>, E>> + Send,
     {
-        let request = self.read_one().await?;
-        let responses = handler(request).await;
-        self.answer_stream(responses)
+        async move {
+            let request = self.read_one().await?;
+            let responses = handler(request).await;
+            self.answer_stream(responses)
+        }
     }
 
     /// Many requests, one response.
     ///
     /// # Errors
     /// The handler's, or why the response could not be sent. What is wrong with a request is an item of the handler's stream.
-    pub async fn client_streaming<Q, R, E, E3, F, Fut>(mut self, handler: F) -> Result<Response>
+    pub fn client_streaming<Q, R, E, E3, F, Fut>(
+        mut self,
+        handler: F,
+    ) -> impl Future<Output = Result<Response>> + Send
     where
         Q: Message,
         R: Message,
@@ -103,16 +120,21 @@ impl Call {
         F: FnOnce(Streaming<Q, E3>) -> Fut + Send,
         Fut: Future<Output = Result<R, E>> + Send,
     {
-        let requests = self.read_stream();
-        let response = handler(requests).await;
-        self.answer(response)
+        async move {
+            let requests = self.read_stream();
+            let response = handler(requests).await;
+            self.answer(response)
+        }
     }
 
     /// Many requests and many responses, independently.
     ///
     /// # Errors
     /// The handler's. What is wrong with a request is an item of the handler's stream.
-    pub async fn bidirectional<Q, R, E, E2, E3, F, Fut>(mut self, handler: F) -> Result<Response>
+    pub fn bidirectional<Q, R, E, E2, E3, F, Fut>(
+        mut self,
+        handler: F,
+    ) -> impl Future<Output = Result<Response>> + Send
     where
         Q: Message,
         R: Message,
@@ -122,25 +144,29 @@ impl Call {
         F: FnOnce(Streaming<Q, E3>) -> Fut + Send,
         Fut: Future<Output = Result<Streaming<R, E2>, E>> + Send,
     {
-        let requests = self.read_stream();
-        let responses = handler(requests).await;
-        self.answer_stream(responses)
+        async move {
+            let requests = self.read_stream();
+            let responses = handler(requests).await;
+            self.answer_stream(responses)
+        }
     }
 
     /// One request, nothing answered but, where the transport waits for an answer, that the handler is done.
     ///
     /// # Errors
     /// Why the request could not be read.
-    pub async fn oneway<Q, F, Fut>(mut self, handler: F) -> Result<Response>
+    pub fn oneway<Q, F, Fut>(mut self, handler: F) -> impl Future<Output = Result<Response>> + Send
     where
         Q: Message,
         F: FnOnce(Q) -> Fut + Send,
         Fut: Future<Output = ()> + Send,
     {
-        let request = self.read_one().await?;
-        handler(request).await;
-        // `google.protobuf.Empty`, which has no bytes; of use over gRPC alone.
-        self.finish(Body::one(Bytes::new()))
+        async move {
+            let request = self.read_one().await?;
+            handler(request).await;
+            // `google.protobuf.Empty`, which has no bytes; of use over gRPC alone.
+            self.finish(Body::one(Bytes::new()))
+        }
     }
 
     /// What is answered for a method that the generated code does not know.
