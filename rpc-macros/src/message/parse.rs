@@ -340,7 +340,7 @@ pub(super) fn docs(attrs: &[Attribute]) -> String {
             },
             _ => None,
         })
-        .flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>())
+        .flat_map(|text| text.split('\n').map(str::to_owned).collect::<Vec<_>>())
         .map(|line| {
             line.strip_prefix(' ')
                 .unwrap_or(&line)

@@ -59,7 +59,7 @@ pub fn decode<T: Fields + DeserializeOwned>(codec: Codec, bytes: &Bytes) -> Resu
     match codec {
         Codec::Protobuf => Ok(T::take_fields(None, &mut Input::new(bytes))?),
         Codec::Postcard => {
-            let mut reader = Reader::new(bytes);
+            let mut reader = Reader::new::<T>(bytes);
             let value = T::deserialize(&mut reader)?;
             reader.finish()?;
             Ok(value)

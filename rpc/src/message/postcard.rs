@@ -20,10 +20,11 @@ pub(super) struct Reader<'de> {
 type Result<T> = std::result::Result<T, DecodeError>;
 
 impl<'de> Reader<'de> {
-    pub(super) const fn new(bytes: &'de [u8]) -> Self {
+    /// Reads a `T`.
+    pub(super) const fn new<T>(bytes: &'de [u8]) -> Self {
         let mut budget = Budget::for_message(bytes.len());
         // The outermost struct comes in as the others do, and does not count.
-        budget.leave();
+        budget.leave::<T>();
         Self {
             rest: bytes,
             budget,
@@ -124,9 +125,9 @@ impl<'de> Reader<'de> {
     /// Goes one level deeper for what `read` reads.
     #[inline]
     fn deeper<T>(&mut self, read: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
-        self.budget.enter()?;
+        self.budget.enter::<T>()?;
         let value = read(self)?;
-        self.budget.leave();
+        self.budget.leave::<T>();
         Ok(value)
     }
 

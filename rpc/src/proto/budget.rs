@@ -18,6 +18,12 @@ pub const MEMORY_FACTOR: usize = 32;
 /// It lets short lists of large, mostly empty structs through, and adds little to what a peer may make this side hold anyway.
 pub const MEMORY_FLOOR_BYTES: usize = 1 << 20;
 
+/// How large all messages may be together that lie in one another while they are read, the outermost not counted.
+///
+/// They are on the stack then, and a build without optimizations has each many times there (26 times were measured). So a message
+/// that holds itself reaches [`MAX_DEPTH`] if it takes no more than about 300 bytes; larger ones should box their parts.
+pub const MAX_NESTED_BYTES: usize = 32 << 10;
+
 /// What is left of the depth and the memory that one message may take while it is decoded.
 ///
 /// The memory is what elements, entries, strings and boxes take on the heap, charged before it is allocated. Collections grow by
@@ -25,6 +31,7 @@ pub const MEMORY_FLOOR_BYTES: usize = 1 << 20;
 #[derive(Debug)]
 pub struct Budget {
     depth: u32,
+    nested: usize,
     memory: usize,
 }
 
@@ -34,6 +41,7 @@ impl Budget {
     pub const fn for_message(len: usize) -> Self {
         Self {
             depth: MAX_DEPTH,
+            nested: MAX_NESTED_BYTES,
             memory: len
                 .saturating_mul(MEMORY_FACTOR)
                 .saturating_add(MEMORY_FLOOR_BYTES),
@@ -64,25 +72,30 @@ impl Budget {
         self.charge(count.saturating_mul(size_of::<T>().max(1)))
     }
 
-    /// Goes one level deeper.
+    /// Goes one level deeper, to read a `T`.
     ///
     /// # Errors
     /// It is deep enough.
     #[inline]
-    pub fn enter(&mut self) -> Result<(), DecodeError> {
-        match self.depth.checked_sub(1) {
-            Some(left) => {
-                self.depth = left;
+    pub fn enter<T>(&mut self) -> Result<(), DecodeError> {
+        match (
+            self.depth.checked_sub(1),
+            self.nested.checked_sub(size_of::<T>()),
+        ) {
+            (Some(depth), Some(nested)) => {
+                self.depth = depth;
+                self.nested = nested;
                 Ok(())
             }
-            None => Err(too_deep()),
+            _ => Err(too_deep(self.depth)),
         }
     }
 
     /// Comes back from [`enter`](Self::enter).
     #[inline]
-    pub const fn leave(&mut self) {
+    pub const fn leave<T>(&mut self) {
         self.depth += 1;
+        self.nested += size_of::<T>();
     }
 }
 
@@ -95,8 +108,14 @@ fn too_large() -> DecodeError {
 }
 
 #[cold]
-fn too_deep() -> DecodeError {
-    DecodeError::exceeded(format!("its parts lie more than {MAX_DEPTH} levels deep"))
+fn too_deep(left: u32) -> DecodeError {
+    DecodeError::exceeded(if left == 0 {
+        format!("its parts lie more than {MAX_DEPTH} levels deep")
+    } else {
+        format!(
+            "its parts that lie in one another take more than {MAX_NESTED_BYTES} bytes of the stack: box what is large"
+        )
+    })
 }
 
 #[cfg(test)]
@@ -121,12 +140,24 @@ mod tests {
         let mut budget = Budget::for_message(0);
         for _ in 0..3 {
             for _ in 0..MAX_DEPTH {
-                budget.enter().unwrap();
+                budget.enter::<u64>().unwrap();
             }
-            assert!(budget.enter().is_err());
+            assert!(budget.enter::<u64>().is_err());
             for _ in 0..MAX_DEPTH {
-                budget.leave();
+                budget.leave::<u64>();
             }
         }
+    }
+
+    #[test]
+    fn large_messages_lie_less_deep() {
+        type Large = [u8; MAX_NESTED_BYTES / 4];
+        let mut budget = Budget::for_message(0);
+        for _ in 0..4 {
+            budget.enter::<Large>().unwrap();
+        }
+        assert!(budget.enter::<u8>().is_err());
+        budget.leave::<Large>();
+        budget.enter::<u8>().unwrap();
     }
 }

@@ -119,9 +119,9 @@ impl<'a> Input<'a> {
         &mut self,
         read: impl FnOnce(&mut Self) -> Result<R, DecodeError>,
     ) -> Result<R, DecodeError> {
-        self.budget.enter()?;
+        self.budget.enter::<R>()?;
         let value = self.within(read)?;
-        self.budget.leave();
+        self.budget.leave::<R>();
         Ok(value)
     }
 
@@ -148,11 +148,11 @@ impl<'a> Input<'a> {
         &mut self,
         read: impl FnOnce(&mut Self) -> Result<R, DecodeError>,
     ) -> Result<R, DecodeError> {
-        self.budget.enter()?;
+        self.budget.enter::<R>()?;
         let outer = mem::take(&mut self.rest);
         let value = read(self)?;
         self.rest = outer;
-        self.budget.leave();
+        self.budget.leave::<R>();
         Ok(value)
     }
 

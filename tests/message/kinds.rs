@@ -1,12 +1,14 @@
-//! `#[message]` in both codecs: what the macro makes of each kind of type.
+//! Each kind of type comes back as it was.
 
 use std::{
     collections::{BTreeMap, HashMap},
     time::{Duration, SystemTime},
 };
 
-use blixard_rpc::{Message, codec::Codec, message};
-use bytes::{Bytes, BytesMut};
+use blixard_rpc::message;
+use bytes::Bytes;
+
+use super::{CODECS, decode, encode};
 
 #[message]
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -126,17 +128,11 @@ fn greeting() -> Greeting {
     }
 }
 
-fn encode<T: Message>(value: &T, codec: Codec) -> Bytes {
-    let mut out = BytesMut::new();
-    value.encode(codec, &mut out).unwrap();
-    out.freeze()
-}
-
 #[track_caller]
-fn check<T: Message + PartialEq + std::fmt::Debug>(value: &T) {
-    for codec in [Codec::Protobuf, Codec::Postcard] {
+fn check<T: blixard_rpc::Message + PartialEq + std::fmt::Debug>(value: &T) {
+    for codec in CODECS {
         let bytes = encode(value, codec);
-        assert_eq!(&T::decode(codec, bytes).unwrap(), value, "{codec:?}");
+        assert_eq!(&decode::<T>(codec, bytes).unwrap(), value, "{codec:?}");
     }
 }
 

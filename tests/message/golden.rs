@@ -1,0 +1,94 @@
+//! The `.proto` of a service, and what prost makes of it, are checked in: a change shows in a review.
+//!
+//! `UPDATE=1 cargo test -p blixard-tests --test message golden` writes them anew.
+
+use std::{env, fs, path::Path};
+
+use blixard_rpc::{method::ServiceDescriptor, proto};
+use prost::Message as _;
+
+use super::kitchen::KitchenService;
+
+fn kitchen() -> &'static ServiceDescriptor {
+    KitchenService::descriptor()
+}
+
+#[test]
+fn the_proto_is_the_one_that_is_checked_in() {
+    check("kitchen.proto", &kitchen().proto().unwrap());
+}
+
+#[test]
+fn what_prost_generates_is_what_is_checked_in() {
+    let out = env::temp_dir().join(format!("blixard-kitchen-{}", std::process::id()));
+    fs::create_dir_all(&out).unwrap();
+    prost_build::Config::new()
+        .out_dir(&out)
+        .bytes([".kitchen.v1.Wide.blob", ".kitchen.v1.Wide.blobs"])
+        .btree_map(["."])
+        .compile_fds(compiled())
+        .unwrap();
+    let generated = fs::read_to_string(out.join("kitchen.v1.rs")).unwrap();
+    fs::remove_dir_all(&out).unwrap();
+    check("generated.rs", &generated);
+}
+
+/// The text says the same as the descriptor, field by field.
+#[test]
+fn the_descriptor_is_what_a_compiler_makes_of_the_text() {
+    let mut ours = kitchen().file_descriptor().unwrap();
+    let mut theirs = compiled()
+        .file
+        .into_iter()
+        .find(|file| file.name() == "kitchen.proto")
+        .unwrap();
+    assert_eq!(ours.name(), "kitchen/v1/kitchen.proto");
+    for file in [&mut ours, &mut theirs] {
+        file.name = None;
+        file.source_code_info = None;
+    }
+    assert_eq!(ours, theirs);
+}
+
+/// What reflection serves can be resolved without any other file.
+#[test]
+fn the_set_is_complete() {
+    let set = proto::file_set(vec![kitchen().file_descriptor().unwrap()]);
+    let names: Vec<_> = set.file.iter().map(|file| file.name()).collect();
+    assert_eq!(
+        names,
+        [
+            "google/protobuf/duration.proto",
+            "google/protobuf/empty.proto",
+            "google/protobuf/timestamp.proto",
+            "google/protobuf/wrappers.proto",
+            "kitchen/v1/kitchen.proto"
+        ]
+    );
+    let pool =
+        protox::prost_reflect::DescriptorPool::decode(set.encode_to_vec().as_slice()).unwrap();
+    let service = pool.get_service_by_name("kitchen.v1.Kitchen").unwrap();
+    assert_eq!(service.methods().len(), 6);
+}
+
+/// The checked-in text, compiled.
+fn compiled() -> prost_types::FileDescriptorSet {
+    protox::compile(["kitchen.proto"], [folder()]).unwrap()
+}
+
+fn folder() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/message"))
+}
+
+#[track_caller]
+fn check(name: &str, text: &str) {
+    let path = folder().join(name);
+    if env::var_os("UPDATE").is_some() {
+        fs::write(&path, text).unwrap();
+    }
+    let checked_in = fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        checked_in == text,
+        "{name} is not what is checked in; if the change is meant, run with UPDATE=1 and review the difference. It is now:\n{text}"
+    );
+}
