@@ -1,9 +1,8 @@
-//! A service written by hand against the contract of [`codegen`](crate::codegen), for the unit tests of the runtime. What a request
-//! says is what the handler does.
+//! Services for the unit tests of the runtime: what a request says is what the handler does.
 
 use std::{
     sync::{
-        Arc, Mutex, OnceLock,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -13,12 +12,12 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use futures_util::stream;
 
 use crate::{
-    Channel, Context, Dispatch, Message, Priority, Result, Router, Status, Streaming,
-    call::{Codec, Response},
+    Channel, Context, Dispatch, Message, Result, Router, Status, Streaming,
+    call::Codec,
     client::Client,
-    method::{Fingerprint, MethodDescriptor, ServiceDescriptor, Shape},
+    iroh_service,
+    method::{MethodDescriptor, ServiceDescriptor},
     proto::Schema,
-    server::{Call, Server, Service},
 };
 
 /// A message whose first byte is its codec, so that none is taken for the other.
@@ -51,9 +50,25 @@ impl Message for Text {
     }
 }
 
+#[iroh_service(package = "test.v1")]
+pub(crate) trait Echo {
+    async fn unary(&self, cx: &Context, ask: Text) -> Result<Text>;
+    async fn count(&self, cx: &Context, ask: Text) -> Result<Streaming<Text>>;
+    async fn join(&self, cx: &Context, words: Streaming<Text>) -> Result<Text>;
+    async fn chat(&self, cx: &Context, words: Streaming<Text>) -> Result<Streaming<Text>>;
+    #[rpc(oneway)]
+    async fn note(&self, event: Text);
+    #[rpc(max_message = "8")]
+    async fn small(&self, ask: Text) -> Result<Text>;
+    #[rpc(deadline = "1s")]
+    async fn timed(&self, ask: Text) -> Result<Text>;
+    #[rpc(idempotent)]
+    async fn idempotent(&self, ask: Text) -> Result<Text>;
+}
+
 /// What the handlers were asked and what became of them.
 #[derive(Debug, Default)]
-pub(crate) struct Echo {
+pub(crate) struct Script {
     pub(crate) started: AtomicUsize,
     /// Handlers that were dropped before they were done.
     pub(crate) dropped: Arc<AtomicUsize>,
@@ -61,7 +76,7 @@ pub(crate) struct Echo {
     pub(crate) notes: Mutex<Vec<String>>,
 }
 
-impl Echo {
+impl Script {
     pub(crate) fn started(&self) -> usize {
         self.started.load(Ordering::Relaxed)
     }
@@ -83,7 +98,9 @@ impl Echo {
         let _counted = Counted(Arc::clone(&self.dropped));
         std::future::pending::<()>().await;
     }
+}
 
+impl Echo for Script {
     async fn unary(&self, cx: &Context, Text(ask): Text) -> Result<Text> {
         self.enter(cx);
         match ask.as_str() {
@@ -150,6 +167,18 @@ impl Echo {
     async fn note(&self, Text(event): Text) {
         self.notes.lock().unwrap().push(event);
     }
+
+    async fn small(&self, ask: Text) -> Result<Text> {
+        self.unary(&Context::background(), ask).await
+    }
+
+    async fn timed(&self, ask: Text) -> Result<Text> {
+        self.unary(&Context::background(), ask).await
+    }
+
+    async fn idempotent(&self, ask: Text) -> Result<Text> {
+        self.unary(&Context::background(), ask).await
+    }
 }
 
 struct Counted(Arc<AtomicUsize>);
@@ -160,145 +189,33 @@ impl Drop for Counted {
     }
 }
 
-pub(crate) struct EchoService;
-
-pub(crate) type EchoServer = Server<EchoService, Echo>;
-
-impl Service<Echo> for EchoService {
-    fn descriptor() -> &'static ServiceDescriptor {
-        echo()
-    }
-
-    async fn serve(target: &Echo, mut call: Call) -> Result<Response> {
-        let cx = call.context();
-        match call.index() {
-            UNARY | SMALL | TIMED | IDEMPOTENT => {
-                call.unary(move |ask| async move { target.unary(&cx, ask).await })
-                    .await
-            }
-            COUNT => {
-                call.server_streaming(move |ask| async move { target.count(&cx, ask).await })
-                    .await
-            }
-            JOIN => {
-                call.client_streaming(move |words| async move { target.join(&cx, words).await })
-                    .await
-            }
-            CHAT => {
-                call.bidirectional(move |words| async move { target.chat(&cx, words).await })
-                    .await
-            }
-            NOTE => {
-                call.oneway(move |event| async move { target.note(event).await })
-                    .await
-            }
-            _ => call.unimplemented(),
-        }
-    }
-}
-
 pub(crate) const UNARY: usize = 0;
 pub(crate) const COUNT: usize = 1;
 pub(crate) const JOIN: usize = 2;
 pub(crate) const CHAT: usize = 3;
 pub(crate) const NOTE: usize = 4;
-/// At most eight bytes a message.
 pub(crate) const SMALL: usize = 5;
-/// A deadline of one second.
 pub(crate) const TIMED: usize = 6;
 pub(crate) const IDEMPOTENT: usize = 7;
-/// In the descriptor, and unknown to the service.
-pub(crate) const FORGOTTEN: usize = 8;
+
+pub(crate) fn echo() -> &'static ServiceDescriptor {
+    EchoService::descriptor()
+}
 
 pub(crate) fn method(index: usize) -> &'static MethodDescriptor {
     &echo().methods[index]
 }
 
-pub(crate) fn echo() -> &'static ServiceDescriptor {
-    static ECHO: ServiceDescriptor = ServiceDescriptor {
-        name: "test.v1.Echo",
-        docs: "",
-        methods: &METHODS,
-        compute_fingerprint: |_| Fingerprint([1; 16]),
-        fingerprint: OnceLock::new(),
-    };
-    const BASE: MethodDescriptor = MethodDescriptor {
-        path: "/test.v1.Echo/Unary",
-        index: UNARY,
-        shape: Shape::Unary,
-        idempotent: false,
-        oneway: false,
-        deadline: None,
-        priority: Priority::Normal,
-        max_message_bytes: None,
-        docs: "",
-        service: echo,
-        request: Text::describe,
-        response: Text::describe,
-    };
-    static METHODS: [MethodDescriptor; 9] = [
-        BASE,
-        MethodDescriptor {
-            path: "/test.v1.Echo/Count",
-            index: COUNT,
-            shape: Shape::ServerStreaming,
-            ..BASE
-        },
-        MethodDescriptor {
-            path: "/test.v1.Echo/Join",
-            index: JOIN,
-            shape: Shape::ClientStreaming,
-            ..BASE
-        },
-        MethodDescriptor {
-            path: "/test.v1.Echo/Chat",
-            index: CHAT,
-            shape: Shape::Bidirectional,
-            ..BASE
-        },
-        MethodDescriptor {
-            path: "/test.v1.Echo/Note",
-            index: NOTE,
-            oneway: true,
-            ..BASE
-        },
-        MethodDescriptor {
-            path: "/test.v1.Echo/Small",
-            index: SMALL,
-            max_message_bytes: Some(8),
-            ..BASE
-        },
-        MethodDescriptor {
-            path: "/test.v1.Echo/Timed",
-            index: TIMED,
-            deadline: Some(Duration::from_secs(1)),
-            ..BASE
-        },
-        MethodDescriptor {
-            path: "/test.v1.Echo/Idempotent",
-            index: IDEMPOTENT,
-            idempotent: true,
-            ..BASE
-        },
-        MethodDescriptor {
-            path: "/test.v1.Echo/Forgotten",
-            index: FORGOTTEN,
-            ..BASE
-        },
-    ];
-    &ECHO
-}
-
 /// A server, its handlers, and a client that calls it in memory.
-pub(crate) fn in_memory() -> (Client<Channel>, Arc<Echo>) {
+pub(crate) fn in_memory() -> (Client<Channel>, Arc<Script>) {
     in_memory_with(|router| router)
 }
 
 pub(crate) fn in_memory_with(
     change: impl FnOnce(Router) -> Router,
-) -> (Client<Channel>, Arc<Echo>) {
-    let echo = Arc::new(Echo::default());
-    let router = change(Router::new().add(EchoServer::new(Arc::clone(&echo))));
+) -> (Client<Channel>, Arc<Script>) {
+    let echo = Arc::new(Script::default());
+    let router = change(Router::new().add(EchoServer::from_arc(Arc::clone(&echo))));
     (Client::new(Channel::new(crate::Memory::new(router))), echo)
 }
 
@@ -327,21 +244,18 @@ pub(crate) fn words(words: &[&str]) -> Streaming<Text> {
     Streaming::from_iter(words)
 }
 
-/// Answers at once what it was asked, and does not ask for a context.
+/// Asks for no context.
+#[iroh_service(package = "test.v1")]
+pub(crate) trait Quick {
+    async fn quick(&self, ask: Text) -> Result<Text>;
+}
+
+/// Answers at once what it was asked.
 #[derive(Debug)]
-pub(crate) struct Fast;
+pub(crate) struct Same;
 
-pub(crate) struct FastService;
-
-pub(crate) type FastServer = Server<FastService, Fast>;
-
-impl Service<Fast> for FastService {
-    fn descriptor() -> &'static ServiceDescriptor {
-        echo()
-    }
-
-    async fn serve(_: &Fast, call: Call) -> Result<Response> {
-        call.unary(|ask: Text| async move { Ok::<_, Status>(ask) })
-            .await
+impl Quick for Same {
+    async fn quick(&self, ask: Text) -> Result<Text> {
+        Ok(ask)
     }
 }

@@ -172,7 +172,7 @@ async fn a_deadline_on_the_client_is_kept_without_the_server() {
 
 /// Fails so many times before it answers.
 struct Flaky {
-    inner: EchoServer,
+    inner: EchoServer<Script>,
     failures: AtomicU32,
     status: fn() -> Status,
     seen: Mutex<Vec<(Instant, Option<String>)>>,
@@ -194,7 +194,7 @@ impl Dispatch for Flaky {
 
 fn flaky(failures: u32, status: fn() -> Status) -> (Client<Channel>, Arc<Flaky>) {
     let flaky = Arc::new(Flaky {
-        inner: EchoServer::new(Echo::default()),
+        inner: EchoServer::new(Script::default()),
         failures: failures.into(),
         status,
         seen: Mutex::default(),
@@ -341,9 +341,9 @@ async fn what_does_not_exist_makes_no_series() {
 
 #[tokio::test(start_paused = true)]
 async fn a_trace_goes_through_clients_and_servers() {
-    let echo = Arc::new(Echo::default());
+    let echo = Arc::new(Script::default());
     let router = crate::Router::new()
-        .add(EchoServer::new(Arc::clone(&echo)))
+        .add(EchoServer::from_arc(Arc::clone(&echo)))
         .layer(Trace::server());
     let client = Client::new(Channel::new(Trace::client().layer(Memory::new(router))));
 

@@ -243,7 +243,7 @@ mod tests {
 
     #[derive(Clone)]
     struct Connection {
-        server: EchoServer,
+        server: EchoServer<Script>,
         cut: watch::Receiver<usize>,
         _open: Arc<Open>,
     }
@@ -284,7 +284,7 @@ mod tests {
                     let mut cut = self.cut.subscribe();
                     cut.mark_unchanged();
                     Ok(Connection {
-                        server: EchoServer::new(Echo::default()),
+                        server: EchoServer::new(Script::default()),
                         cut,
                         _open: Arc::new(Open(Arc::clone(&self.open))),
                     })

@@ -219,3 +219,107 @@ fn unknown(method: Method) -> Method {
         path @ Method::Path(_) => path,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        Code,
+        call::Body,
+        client::Client,
+        fixture::{EchoServer, QuickServer, Same, Script, Text, echo},
+        iroh_service,
+    };
+
+    fn router() -> Router {
+        Router::new()
+            .add(QuickServer::new(Same))
+            .add(EchoServer::new(Script::default()))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_not_there_is_named_and_was_not_accepted() {
+        let router = router();
+        let long = format!("/test.v1.Echo/{}", "ü".repeat(500));
+        for (path, says) in [
+            ("/test.v1.Nobody/Unary", "\"test.v1.Nobody\""),
+            (
+                "/test.v1.Echo/Nothing",
+                "test.v1.Echo has no method \"Nothing\"",
+            ),
+            ("/test.v1.Echo/Unary/", "has no method"),
+            ("test.v1.Echo/Unary", "is not a path"),
+            ("", "is not a path"),
+            (&long, "üüü"),
+        ] {
+            assert!(router.resolve(path).is_none(), "{path}");
+            let method = &echo().methods[0];
+            let mut request = Request::new(method, Codec::Protobuf, Body::empty());
+            request.method = Method::Path(path.to_owned().into());
+            let status = router.dispatch(request).await.unwrap_err();
+            assert_eq!(status.code(), Code::Unimplemented);
+            assert!(status.message().contains(says), "{status}");
+            assert!(status.message().len() < 300 && !status.was_accepted());
+        }
+    }
+
+    #[test]
+    fn services_are_found_by_name_and_paths_by_service() {
+        let router = router();
+        let names: Vec<_> = router.services().map(|service| service.name).collect();
+        assert_eq!(names, ["test.v1.Echo", "test.v1.Quick"]);
+        for method in router.services().flat_map(|service| service.methods) {
+            let found = router.resolve(method.path).unwrap();
+            assert!(std::ptr::eq(found, method));
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "named \"test.v1.Quick\" already")]
+    fn two_services_of_one_name_are_a_mistake() {
+        let _ = router().add(QuickServer::new(Same));
+    }
+
+    /// The service `test.v1.Echo` as another version has it: its methods elsewhere, one more, and most left out.
+    #[iroh_service(package = "test.v1", name = "Echo")]
+    trait Newer {
+        async fn added(&self, ask: Text) -> Result<Text>;
+        async fn idempotent(&self, ask: Text) -> Result<Text>;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_of_another_version_is_answered_in_protobuf() {
+        let router = router();
+        assert_eq!(router.codec(echo()), Codec::Postcard);
+        assert_eq!(router.codec(NewerService::descriptor()), Codec::Protobuf);
+        let client = NewerClient::new(Channel::new(router));
+        let answer = client.idempotent("hello".into()).await.unwrap();
+        assert_eq!(answer, "hello".into());
+        let status = client.added("hello".into()).await.unwrap_err();
+        assert_eq!(status.code(), Code::Unimplemented);
+        assert!(status.message().contains("\"Added\""), "{status}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn postcard_of_another_version_is_not_taken_for_ours() {
+        let layered = router().layer(crate::middleware::Limit::new("test", 1));
+        for router in [router(), layered] {
+            let method = &NewerService::descriptor().methods[1];
+            let body = Body::one("\u{1}hello".into());
+            let request = Request::new(method, Codec::Postcard, body);
+            let status = router.dispatch(request).await.unwrap_err();
+            assert!(status.is_wrong_codec() && !status.was_accepted());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn another_dispatch_may_answer_for_a_service() {
+        let behind = Channel::new(router());
+        let front = Router::new().add_dispatch(echo(), behind);
+        let client = Client::new(front);
+        let answer: Result<Text> = client
+            .unary(&echo().methods[crate::fixture::SMALL], Text::from("hello"))
+            .await;
+        assert_eq!(answer.unwrap(), "hello".into());
+    }
+}

@@ -35,10 +35,15 @@ pub struct Server<S, T> {
 }
 
 impl<S: Service<T>, T: Send + Sync + 'static> Server<S, T> {
-    /// Serves `target`, or what an `Arc` of it shares.
-    pub fn new(target: impl Into<Arc<T>>) -> Self {
+    /// Serves `target`.
+    pub fn new(target: T) -> Self {
+        Self::from_arc(Arc::new(target))
+    }
+
+    /// Serves what somebody else keeps a handle of.
+    pub const fn from_arc(target: Arc<T>) -> Self {
         Self {
-            target: target.into(),
+            target,
             service: PhantomData,
         }
     }
