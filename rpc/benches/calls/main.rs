@@ -1,7 +1,7 @@
 //! Calls of blixard-rpc beside the same work on raw iroh, in one run, round by round in turn.
 //!
 //! `cargo bench -p blixard-rpc` takes about a minute; `-- --quick` only shows that everything runs; `-- --json PATH` also writes
-//! the figures. Client and server live in one process and talk over loopback, on a runtime of two workers, so CPU time is that of
+//! the figures; `--only PART` does only what has `PART` in "work: subject". Client and server live in one process and talk over loopback, on a runtime of two workers, so CPU time is that of
 //! both ends together. Read the ratios: absolute figures are the machine's.
 
 mod measure;
@@ -19,7 +19,7 @@ use bytes::Bytes;
 
 use measure::{Clock, Sample};
 use net::{ITEMS, Outcome, PAYLOAD_BYTES, UPLOAD_BYTES, UPLOADS, drive};
-use ours::Bench as _;
+use ours::{Bench as _, BenchClient};
 use report::{OURS, Report};
 
 const COALESCED: &str = "raw iroh, coalesced";
@@ -62,7 +62,8 @@ impl Plan {
         Ok(plan)
     }
 
-    fn wants(&self, name: &str) -> bool {
+    fn wants(&self, work: &str, subject: &str) -> bool {
+        let name = format!("{work}: {subject}");
         self.only
             .as_ref()
             .is_none_or(|only| name.contains(only.as_str()))
@@ -88,7 +89,7 @@ fn main() -> Outcome<()> {
 
 fn in_memory(plan: &Plan, report: &mut Report) -> Outcome<()> {
     let work = "64-byte echo in memory";
-    if plan.wants(work) {
+    if plan.wants(work, OURS) {
         let memory = memory::InMemory::new()?;
         memory.round(plan.time / 2)?;
         for _ in 0..plan.rounds {
@@ -121,33 +122,34 @@ async fn over_iroh(plan: &Plan, report: &mut Report) -> Outcome<()> {
         };
         for in_flight in IN_FLIGHT {
             let work = format!("64-byte echo, {in_flight} in flight");
-            if !plan.wants(&work) {
-                continue;
+            if plan.wants(&work, OURS) {
+                let call = caller(&ours, &payload, |client: BenchClient, payload| async move {
+                    client.echo(payload).await.map(drop).map_err(Into::into)
+                });
+                let sample = drive(call, in_flight, time).await?;
+                record(&work, "calls", OURS, sample);
             }
-            let call = caller(&ours, &payload, |client, payload| async move {
-                client.echo(payload).await.map(drop).map_err(Into::into)
-            });
-            record(&work, "calls", OURS, drive(call, in_flight, time).await?);
-            let call = caller(&coalesced, &payload, |client, payload| async move {
-                client.echo(&payload).await.map(drop)
-            });
-            record(
-                &work,
-                "calls",
-                COALESCED,
-                drive(call, in_flight, time).await?,
-            );
-            let call = caller(
-                &streams.client,
-                &payload,
-                |connection, payload| async move {
-                    raw_streams::echo(&connection, payload).await.map(drop)
-                },
-            );
-            record(&work, "calls", STREAMS, drive(call, in_flight, time).await?);
+            if plan.wants(&work, COALESCED) {
+                let call = caller(&coalesced, &payload, |client, payload| async move {
+                    client.echo(&payload).await.map(drop)
+                });
+                let sample = drive(call, in_flight, time).await?;
+                record(&work, "calls", COALESCED, sample);
+            }
+            if plan.wants(&work, STREAMS) {
+                let call = caller(
+                    &streams.client,
+                    &payload,
+                    |connection, payload| async move {
+                        raw_streams::echo(&connection, payload).await.map(drop)
+                    },
+                );
+                let sample = drive(call, in_flight, time).await?;
+                record(&work, "calls", STREAMS, sample);
+            }
         }
         let work = "stream of 64-byte items";
-        if plan.wants(work) {
+        if plan.wants(work, OURS) {
             let clock = Clock::start();
             let mut stream = our_items.items(ITEMS as u64).await?;
             let mut count = 0;
@@ -156,19 +158,27 @@ async fn over_iroh(plan: &Plan, report: &mut Report) -> Outcome<()> {
             }
             assert_eq!(count, ITEMS, "items were lost");
             record(work, "items", OURS, clock.stop(count as f64));
+        }
+        if plan.wants(work, STREAM) {
             let clock = Clock::start();
             let count = raw_bulk::items(&items.client).await?;
             assert_eq!(count, ITEMS, "items were lost");
             record(work, "items", STREAM, clock.stop(count as f64));
         }
         let work = "1 MiB upload, 8 in flight";
-        if plan.wants(work) {
-            let call = caller(&our_uploads, &message, |client, message| async move {
-                let bytes = client.upload(message).await?;
-                assert_eq!(bytes, UPLOAD_BYTES as u64, "the upload was cut");
-                Ok(())
-            });
+        if plan.wants(work, OURS) {
+            let call = caller(
+                &our_uploads,
+                &message,
+                |client: BenchClient, message| async move {
+                    let bytes = client.upload(message).await?;
+                    assert_eq!(bytes, UPLOAD_BYTES as u64, "the upload was cut");
+                    Ok(())
+                },
+            );
             record(work, "MiB", OURS, drive(call, UPLOADS, time).await?);
+        }
+        if plan.wants(work, STREAMS) {
             let call = caller(
                 &uploads.client,
                 &message,
