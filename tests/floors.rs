@@ -127,6 +127,9 @@ fn the_reader_of_imports_reads_all_forms() {
     );
 }
 
+/// Folders whose files may import each other in circles; ARCHITECTURE.md says why.
+const CIRCLES_ALLOWED: [&str; 1] = ["link"];
+
 /// Checks one package against its table.
 fn check_floors(package: &str) {
     let floors = floors(package);
@@ -196,6 +199,7 @@ fn check_floors(package: &str) {
             }
         }
     }
+    neighbours.retain(|place, _| !CIRCLES_ALLOWED.contains(&place[0].as_str()));
     for cycle in cycles(&neighbours) {
         let _ = writeln!(
             wrong,

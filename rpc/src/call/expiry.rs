@@ -10,10 +10,7 @@ use std::{
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::{Context, Method};
-use crate::{
-    dispatch::BoxFuture,
-    status::{Result, Status},
-};
+use crate::status::{Result, Status};
 
 /// What ends a call early: its deadline, or the end of the call that it was made for.
 ///
@@ -26,7 +23,7 @@ pub(crate) struct Expiry {
     budget: Duration,
     parent: Option<Context>,
     sleep: Option<Pin<Box<Sleep>>>,
-    parent_ended: Option<BoxFuture<'static, ()>>,
+    parent_ended: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
 /// Who enforces it, for the message.

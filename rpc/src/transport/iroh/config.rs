@@ -7,8 +7,10 @@ use iroh::{
     endpoint::{BindError, QuicTransportConfig, VarInt, presets::Preset},
 };
 
-use super::ALPN;
 use crate::link::DEFAULT_MAX_CALLS;
+
+/// The protocol's name in the QUIC handshake.
+pub const ALPN: &[u8] = b"blixard-rpc/1";
 
 /// After how long without a packet a connection is given up. A peer that was killed is noticed within this.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(4);

@@ -19,13 +19,10 @@ mod link;
 pub use self::{
     accept::{AcceptConfig, IrohServer, SHUTDOWN_GRACE, ServerHandle},
     config::{
-        CONNECTION_WINDOW_BYTES, IDLE_TIMEOUT, KEEP_ALIVE, SEND_WINDOW_BYTES, STREAM_WINDOW_BYTES,
-        bind, transport_config,
+        ALPN, CONNECTION_WINDOW_BYTES, IDLE_TIMEOUT, KEEP_ALIVE, SEND_WINDOW_BYTES,
+        STREAM_WINDOW_BYTES, bind, transport_config,
     },
     connect::{CONNECT_TIMEOUT, IrohConnection, IrohConnector, IrohPeer},
     link::IrohLink,
 };
 pub use iroh::{Endpoint, EndpointAddr, EndpointId, SecretKey, endpoint::presets};
-
-/// The protocol's name in the QUIC handshake.
-pub const ALPN: &[u8] = b"blixard-rpc/1";
