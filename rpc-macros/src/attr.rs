@@ -139,11 +139,12 @@ pub(crate) fn unknown(what: &str, name: &impl Display, known: &[&str]) -> String
         .map(|known| format!("`{known}`"))
         .collect::<Vec<_>>()
         .join(", ");
+    let are = if known.len() == 1 { "is" } else { "are" };
     match meant {
         Some((_, meant)) => {
-            format!("unknown {what} `{name}`: did you mean `{meant}`? Known are {list}")
+            format!("unknown {what} `{name}`: did you mean `{meant}`? Known {are} {list}")
         }
-        None => format!("unknown {what} `{name}`: known are {list}"),
+        None => format!("unknown {what} `{name}`: known {are} {list}"),
     }
 }
 
@@ -167,13 +168,7 @@ pub(crate) fn of_service(tokens: TokenStream, errors: &Errors) -> SettingsOfServ
     let mut out = SettingsOfService::default();
     for setting in settings(tokens, SERVICE_EXAMPLE, errors) {
         if setting.is("package") {
-            if let Some(text) = setting.text("demo.v1", errors) {
-                if text.value().split('.').all(is_proto_name) {
-                    out.package = Some(text.value());
-                } else {
-                    errors.at(text, "not a protobuf package: write names joined by dots, each of ASCII letters, digits and `_` and not beginning with a digit, like \"demo.v1\"");
-                }
-            }
+            out.package = package(&setting, errors);
         } else if setting.is("name") {
             out.name = wire_name(&setting, "Greeter", errors);
         } else {
@@ -189,26 +184,7 @@ pub(crate) fn of_method<'a>(
     errors: &Errors,
 ) -> Settings {
     let mut out = Settings::default();
-    let mut tokens = TokenStream::new();
-    for attr in attrs {
-        match &attr.meta {
-            Meta::List(list) if !list.tokens.is_empty() => {
-                if !tokens.is_empty() {
-                    tokens.extend(Some(TokenTree::Punct(proc_macro2::Punct::new(
-                        ',',
-                        proc_macro2::Spacing::Alone,
-                    ))));
-                }
-                tokens.extend(list.tokens.clone());
-            }
-            _ => errors.at(
-                attr,
-                format_args!(
-                    "`#[rpc]` says nothing: write it like `#[rpc({METHOD_EXAMPLE})]`, or remove it"
-                ),
-            ),
-        }
-    }
+    let tokens = joined(attrs, METHOD_EXAMPLE, errors);
     for setting in settings(tokens, METHOD_EXAMPLE, errors) {
         if setting.is("name") {
             out.name = wire_name(&setting, "Greet", errors).map(|name| (name, setting.key));
@@ -233,6 +209,105 @@ pub(crate) fn of_method<'a>(
         }
     }
     out
+}
+
+/// The settings of the `#[rpc(..)]` attributes of an error enum: its package.
+pub(crate) fn of_error<'a>(
+    attrs: impl Iterator<Item = &'a Attribute>,
+    errors: &Errors,
+) -> Option<String> {
+    let mut out = None;
+    let tokens = joined(attrs, ERROR_EXAMPLE, errors);
+    for setting in settings(tokens, ERROR_EXAMPLE, errors) {
+        if setting.is("package") {
+            out = package(&setting, errors);
+        } else {
+            setting.unknown("setting of an error", ERROR_KEYS, errors);
+        }
+    }
+    out
+}
+
+/// What the `#[rpc(..)]` attributes of a variant of an error say.
+#[derive(Default)]
+pub(crate) struct SettingsOfVariant {
+    /// The variant of `Code`.
+    pub(crate) code: Option<Ident>,
+    pub(crate) message: Option<LitStr>,
+    /// Where it is said that the variant holds a status.
+    pub(crate) status: Option<Ident>,
+}
+
+/// The settings of the `#[rpc(..)]` attributes of a variant of an error.
+pub(crate) fn of_variant<'a>(
+    attrs: impl Iterator<Item = &'a Attribute>,
+    errors: &Errors,
+) -> SettingsOfVariant {
+    let mut out = SettingsOfVariant::default();
+    let tokens = joined(attrs, VARIANT_EXAMPLE, errors);
+    for setting in settings(tokens, VARIANT_EXAMPLE, errors) {
+        if setting.is("code") {
+            if let Some(text) = setting.text("NOT_FOUND", errors) {
+                out.code = reported(&text, code(&text), errors);
+            }
+        } else if setting.is("message") {
+            out.message = setting.text("no account {id}", errors);
+        } else if setting.is("status") {
+            out.status = setting.flag(errors).then_some(setting.key);
+        } else {
+            setting.unknown("setting of a variant", VARIANT_KEYS, errors);
+        }
+    }
+    out
+}
+
+fn code(text: &LitStr) -> Result<Ident, String> {
+    let name = text.value();
+    match name.as_str() {
+        "OK" => Err("an error is not OK: name the code of the failure, like \"NOT_FOUND\"".into()),
+        name if CODES.contains(&name) => {
+            let variant = name
+                .split('_')
+                .map(|word| word[..1].to_owned() + &word[1..].to_lowercase())
+                .collect::<String>();
+            Ok(Ident::new(&variant, text.span()))
+        }
+        name => Err(unknown("code", &name, CODES)),
+    }
+}
+
+/// What is said in several attributes of one name, as if in one.
+fn joined<'a>(
+    attrs: impl Iterator<Item = &'a Attribute>,
+    example: &str,
+    errors: &Errors,
+) -> TokenStream {
+    let mut tokens = TokenStream::new();
+    for attr in attrs {
+        match &attr.meta {
+            Meta::List(list) if !list.tokens.is_empty() => {
+                if !tokens.is_empty() {
+                    Token![,](list.delimiter.span().open()).to_tokens(&mut tokens);
+                }
+                tokens.extend(list.tokens.clone());
+            }
+            _ => errors.at(
+                attr,
+                format_args!("this says nothing: write it like `#[rpc({example})]`, or remove it"),
+            ),
+        }
+    }
+    tokens
+}
+
+/// The value of `package = ".."`.
+fn package(setting: &Setting, errors: &Errors) -> Option<String> {
+    let text = setting.text("demo.v1", errors)?;
+    if text.value().split('.').all(is_proto_name) {
+        return Some(text.value());
+    }
+    errors.at(text, "not a protobuf package: write names joined by dots, each of ASCII letters, digits and `_` and not beginning with a digit, like \"demo.v1\"");
+    None
 }
 
 fn reported<T>(text: &LitStr, value: Result<T, String>, errors: &Errors) -> Option<T> {
@@ -401,6 +476,28 @@ const METHOD_KEYS: &[&str] = &[
     "max_message",
 ];
 const METHOD_EXAMPLE: &str = r#"idempotent, deadline = "5s""#;
+const ERROR_KEYS: &[&str] = &["package"];
+const ERROR_EXAMPLE: &str = r#"package = "bank.v1""#;
+const VARIANT_KEYS: &[&str] = &["code", "message", "status"];
+const VARIANT_EXAMPLE: &str = r#"code = "NOT_FOUND", message = "no account {id}""#;
+const CODES: &[&str] = &[
+    "CANCELLED",
+    "UNKNOWN",
+    "INVALID_ARGUMENT",
+    "DEADLINE_EXCEEDED",
+    "NOT_FOUND",
+    "ALREADY_EXISTS",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "FAILED_PRECONDITION",
+    "ABORTED",
+    "OUT_OF_RANGE",
+    "UNIMPLEMENTED",
+    "INTERNAL",
+    "UNAVAILABLE",
+    "DATA_LOSS",
+    "UNAUTHENTICATED",
+];
 const PRIORITIES: &[&str] = &["bulk", "normal", "high", "critical"];
 
 /// The longest deadline that can be written: a year.

@@ -13,6 +13,7 @@ mod expand;
 mod message;
 mod model;
 mod parse;
+mod rpc_error;
 #[cfg(test)]
 mod snapshots;
 
@@ -36,6 +37,13 @@ pub fn message(arguments: TokenStream, item: TokenStream) -> TokenStream {
 pub fn derive_message(item: TokenStream) -> TokenStream {
     let item = syn::parse_macro_input!(item as syn::DeriveInput);
     message::derive(&item).into()
+}
+
+/// Makes an error enum a status, and the same enum of the status; see `blixard_rpc::RpcError`.
+#[proc_macro_derive(RpcError, attributes(rpc, tag, prost))]
+pub fn derive_rpc_error(item: TokenStream) -> TokenStream {
+    let item = syn::parse_macro_input!(item as syn::DeriveInput);
+    rpc_error::derive(&item).into()
 }
 
 /// The pipeline of `#[iroh_service]`.

@@ -5,13 +5,18 @@ use std::{fs, path::PathBuf};
 
 use proc_macro2::TokenStream;
 
-/// Expands the `#[iroh_service]` trait in a file; what is beside it is kept out.
+/// Expands the `#[iroh_service]` traits and the `#[derive(RpcError)]` enums in a file.
 fn expand(source: &str) -> String {
     let file: syn::File = syn::parse_str(source).unwrap();
     let mut out = TokenStream::new();
     for item in file.items {
-        let syn::Item::Trait(mut item) = item else {
-            panic!("a snapshot holds traits");
+        let mut item = match item {
+            syn::Item::Trait(item) => item,
+            syn::Item::Enum(item) => {
+                out.extend(crate::rpc_error::derive(&syn::parse_quote!(#item)));
+                continue;
+            }
+            _ => panic!("a snapshot holds traits and error enums"),
         };
         let place = item
             .attrs

@@ -19,9 +19,11 @@ pub use serde;
 pub use crate::{
     call::{Codec, Context, Request, Response, Streaming},
     client::{CallOptions, Client},
+    code::Code,
     describe::{
         bidirectional, client_streaming, methods, oneway, server_streaming, service, unary,
     },
+    detail::{detail, text, with_detail},
     dispatch::{Channel, Dispatch},
     message::{Message, decode, encode},
     method::{Fingerprint, MethodDescriptor, Priority, ServiceDescriptor, Shape},

@@ -5,6 +5,7 @@ extern crate self as blixard_rpc;
 #[doc(hidden)]
 pub mod codegen;
 mod describe;
+mod detail;
 
 pub mod backoff;
 pub mod call;
@@ -30,7 +31,7 @@ mod random;
 #[cfg(test)]
 mod fixture;
 
-pub use blixard_rpc_macros::{Message, iroh_service, message};
+pub use blixard_rpc_macros::{Message, RpcError, iroh_service, message};
 pub use call::{Context, Peer, Streaming};
 pub use client::{CallOptions, ResponseMetadata};
 pub use code::Code;

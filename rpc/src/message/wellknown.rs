@@ -10,6 +10,7 @@ use crate::{
 };
 
 /// The same bytes in both codecs: under postcard too, such a message is its protobuf encoding.
+#[diagnostic::do_not_recommend]
 impl<T: prost::Message + Default + 'static> Message for T {
     #[inline]
     fn encode(&self, _: Codec, out: &mut BytesMut) -> Result<()> {

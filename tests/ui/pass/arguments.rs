@@ -77,14 +77,23 @@ fn main() {
         let client = ArgumentsClient::new(ArgumentsServer::new(Real));
         let point = Point { x: 1, y: -2 };
         assert_eq!(client.none().await.unwrap(), "none");
-        assert_eq!(client.message(point.clone()).await.unwrap(), Point { x: -2, y: 1 });
+        assert_eq!(
+            client.message(point.clone()).await.unwrap(),
+            Point { x: -2, y: 1 }
+        );
         assert_eq!(client.scalar(1).await.unwrap(), 2);
         assert_eq!(client.field(Duration::from_secs(9)).await.unwrap(), 9);
         let by_name = HashMap::from([("a".to_owned(), point.clone())]);
         let many = client.many(point.clone(), Some(3), vec!["n".into()], by_name);
-        assert_eq!(many.await.unwrap(), "Point { x: 1, y: -2 } Some(3) [\"n\"] 1");
+        assert_eq!(
+            many.await.unwrap(),
+            "Point { x: 1, y: -2 } Some(3) [\"n\"] 1"
+        );
         assert_eq!(client.unused(1, 2).await.unwrap(), 5);
-        assert_eq!(client.r#match("t".into(), 1, 2, 3).await.unwrap(), "t 1 2 3");
+        assert_eq!(
+            client.r#match("t".into(), 1, 2, 3).await.unwrap(),
+            "t 1 2 3"
+        );
         assert_eq!(Arguments::clone(&client).await.unwrap(), 8);
     });
     // The request is a message like any other.

@@ -26,8 +26,17 @@ pub trait Attributes {
 
     /// More than clippy likes.
     #[allow(clippy::too_many_arguments, non_snake_case)]
-    async fn many(&self, a: u8, b: u8, c: u8, d: u8, e: u8, f: u8, g: u8, tooLoud: u8)
-    -> Result<()>;
+    async fn many(
+        &self,
+        a: u8,
+        b: u8,
+        c: u8,
+        d: u8,
+        e: u8,
+        f: u8,
+        g: u8,
+        tooLoud: u8,
+    ) -> Result<()>;
 }
 
 /// An implementation.
@@ -70,7 +79,10 @@ fn main() {
     assert_eq!(old.path, "/a.b_c.v1.Renamed/Ancient");
     assert_eq!(old.docs, "First line.\n\nThird line.");
     assert!(old.idempotent && !new_way.idempotent);
-    assert_eq!(new_way.deadline, Some(std::time::Duration::from_millis(1500)));
+    assert_eq!(
+        new_way.deadline,
+        Some(std::time::Duration::from_millis(1500))
+    );
     assert_eq!(new_way.priority, Priority::Critical);
     assert_eq!(new_way.max_message_bytes, Some(2048));
     assert_eq!(old.priority, Priority::Normal);

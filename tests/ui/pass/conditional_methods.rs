@@ -56,12 +56,20 @@ fn main() {
         let client = ConditionalClient::new(ConditionalServer::new(Real));
         let cx = Context::background();
         assert_eq!(client.first().await.unwrap(), "first");
-        assert_eq!(client.here(&cx, 1, Present { value: 2 }).await.unwrap(), "here 3");
+        assert_eq!(
+            client.here(&cx, 1, Present { value: 2 }).await.unwrap(),
+            "here 3"
+        );
         assert_eq!(client.last(1, 2).await.unwrap(), "last 1 2");
         assert_eq!(client.either().await.unwrap(), "either");
     });
     let methods = ConditionalService::descriptor().methods;
     let names: Vec<_> = methods.iter().map(|method| method.name()).collect();
     assert_eq!(names, ["First", "Here", "Last", "Either"]);
-    assert!(methods.iter().enumerate().all(|(index, method)| method.index == index));
+    assert!(
+        methods
+            .iter()
+            .enumerate()
+            .all(|(index, method)| method.index == index)
+    );
 }

@@ -11,7 +11,11 @@ mod support;
 #[iroh_service]
 trait Who {
     async fn only(&self, cx: &Context) -> Result<String>;
-    async fn with_argument(&self, context: &blixard_rpc::call::Context, name: String) -> Result<String>;
+    async fn with_argument(
+        &self,
+        context: &blixard_rpc::call::Context,
+        name: String,
+    ) -> Result<String>;
     async fn with_arguments(&self, _: &Context, a: u32, b: u32) -> Result<u32>;
     #[rpc(oneway)]
     async fn nothing(&self, cx: &Context);
@@ -27,7 +31,10 @@ impl Who for Real {
     async fn with_argument(&self, cx: &Context, name: String) -> Result<String> {
         cx.set_header("answered-by", "real")?;
         cx.set_trailer("done", "yes")?;
-        Ok(format!("{} {name}", cx.metadata().get("from").unwrap_or("nobody")))
+        Ok(format!(
+            "{} {name}",
+            cx.metadata().get("from").unwrap_or("nobody")
+        ))
     }
     async fn with_arguments(&self, _: &Context, a: u32, b: u32) -> Result<u32> {
         Ok(a + b)

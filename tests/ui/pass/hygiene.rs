@@ -57,8 +57,14 @@ mod user {
     #[iroh_service]
     pub trait Hygiene {
         async fn c(&self, value: C) -> Result<C>;
-        async fn t(&self, cx: &Context, target: T, request: u32, call: u32, index: u32)
-        -> Result<T>;
+        async fn t(
+            &self,
+            cx: &Context,
+            target: T,
+            request: u32,
+            call: u32,
+            index: u32,
+        ) -> Result<T>;
         async fn string(&self, text: String) -> Result<String>;
     }
 
@@ -68,7 +74,14 @@ mod user {
         async fn c(&self, value: C) -> Result<C> {
             Result::Ok(value)
         }
-        async fn t(&self, _: &Context, target: T, request: u32, call: u32, index: u32) -> Result<T> {
+        async fn t(
+            &self,
+            _: &Context,
+            target: T,
+            request: u32,
+            call: u32,
+            index: u32,
+        ) -> Result<T> {
             let value = target.value + request + call + index;
             Result::Ok(T { value })
         }
@@ -88,7 +101,11 @@ mod without_prelude {
 
     #[::blixard_rpc::iroh_service(package = "plain")]
     pub trait Bare {
-        async fn call(&self, text: ::std::string::String, times: u32) -> ::blixard_rpc::Result<Plain>;
+        async fn call(
+            &self,
+            text: ::std::string::String,
+            times: u32,
+        ) -> ::blixard_rpc::Result<Plain>;
         async fn stream(
             &self,
             items: ::blixard_rpc::Streaming<u32>,
@@ -105,7 +122,13 @@ fn main() {
         let cx = blixard_rpc::Context::background();
         let t = client.t(&cx, user::T { value: 1 }, 2, 3, 4).await.unwrap();
         assert_eq!(t.value, 10);
-        assert_eq!(client.string(user::String { text: 3 }).await.unwrap().text, 3);
+        assert_eq!(
+            client.string(user::String { text: 3 }).await.unwrap().text,
+            3
+        );
     });
-    assert_eq!(without_prelude::BareService::descriptor().name, "plain.Bare");
+    assert_eq!(
+        without_prelude::BareService::descriptor().name,
+        "plain.Bare"
+    );
 }

@@ -53,7 +53,9 @@ fn main() {
 
     impl b::Echo for Here {
         async fn echo(&self, items: String) -> Result<Streaming<u32>> {
-            Ok(Streaming::from_iter(items.into_bytes().into_iter().map(u32::from)))
+            Ok(Streaming::from_iter(
+                items.into_bytes().into_iter().map(u32::from),
+            ))
         }
     }
 

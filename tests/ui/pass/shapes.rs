@@ -1,5 +1,12 @@
 //! All shapes of calls, one trait, implemented exactly as it is written.
-#![deny(warnings, clippy::all, missing_docs, missing_debug_implementations, unreachable_pub, unused_qualifications)]
+#![deny(
+    warnings,
+    clippy::all,
+    missing_docs,
+    missing_debug_implementations,
+    unreachable_pub,
+    unused_qualifications
+)]
 
 use std::sync::Mutex;
 
@@ -77,7 +84,10 @@ async fn all(greeter: &impl Greeter) {
     assert_eq!(follow.len(), 3);
     assert_eq!(follow[2].at, 2);
     let names = ["a", "bc"].map(String::from);
-    assert_eq!(greeter.collect(Streaming::from_iter(names)).await.unwrap(), 3);
+    assert_eq!(
+        greeter.collect(Streaming::from_iter(names)).await.unwrap(),
+        3
+    );
 }
 
 fn main() {
@@ -88,7 +98,9 @@ fn main() {
         all(&MyGreeter::default()).await;
 
         let cx = Context::background();
-        let chat = client.chat(&cx, Streaming::from_iter(["x".to_owned()])).await;
+        let chat = client
+            .chat(&cx, Streaming::from_iter(["x".to_owned()]))
+            .await;
         let chat = chat.unwrap().collect().await.unwrap();
         assert_eq!(chat, ["x", "/demo.v1.Greeter/Chat"]);
 

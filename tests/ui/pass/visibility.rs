@@ -59,7 +59,8 @@ fn main() {
     use outer::inner::Wide as _;
     support::block_on(async {
         assert_eq!(outer::near().await, 3);
-        let client = outer::inner::WideClient::new(outer::inner::WideServer::new(outer::inner::Sum));
+        let client =
+            outer::inner::WideClient::new(outer::inner::WideServer::new(outer::inner::Sum));
         assert_eq!(client.call(2, 3).await.unwrap(), 5);
     });
 }

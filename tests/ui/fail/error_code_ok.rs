@@ -1,0 +1,13 @@
+use blixard_rpc::{RpcError, Status};
+
+#[derive(Debug, RpcError)]
+enum BankError {
+    #[rpc(code = "OK", message = "closed")]
+    Closed,
+    #[rpc(status)]
+    Other(Status),
+}
+
+fn main() {
+    let _ = BankError::from(Status::aborted("x"));
+}

@@ -1,0 +1,11 @@
+use blixard_rpc::{RpcError, Status};
+
+#[derive(Debug, RpcError)]
+enum BankError {
+    #[rpc(status)]
+    Other(String),
+}
+
+fn main() {
+    let _ = BankError::from(Status::aborted("x"));
+}
