@@ -57,7 +57,8 @@ impl Default for AcceptConfig {
 /// A [`Router`] as a protocol of an iroh endpoint.
 ///
 /// [`IrohServer::spawn`] serves it on an endpoint of its own. On an endpoint with other protocols beside it, it is a handler of
-/// iroh's own router: `iroh::protocol::Router::builder(endpoint).accept(ALPN, server).spawn()`; let that endpoint have
+/// iroh's own router: `iroh::protocol::Router::builder(endpoint).accept(ALPN, server).spawn()`. Streams and windows of its
+/// connections are set as calls need them; to notice a dead peer within seconds, let that endpoint have
 /// [`transport_config`](super::transport_config) too.
 #[derive(Clone)]
 pub struct IrohServer(Arc<Inner>);
@@ -152,7 +153,7 @@ impl IrohServer {
             ..
         } = &*self.0;
         link::serve(
-            IrohLink::accepted(connection),
+            IrohLink::accepted(connection, config.connection.max_calls),
             Arc::clone(router),
             services.clone(),
             config.connection,

@@ -30,6 +30,9 @@ pub const CONNECTION_WINDOW_BYTES: u32 = 16 * 1024 * 1024;
 /// How many bytes of one connection may be sent and not yet acknowledged.
 pub const SEND_WINDOW_BYTES: u64 = 16 * 1024 * 1024;
 
+/// How many streams a peer may have open beside those of its calls: its lanes.
+pub(super) const LANE_STREAMS: u32 = 64;
+
 /// The QUIC settings that calls want: streams enough for the calls in flight, windows for large messages, and a time-out that
 /// notices a dead peer within seconds. For an endpoint that also speaks other protocols.
 ///
@@ -39,7 +42,7 @@ pub const SEND_WINDOW_BYTES: u64 = 16 * 1024 * 1024;
 pub fn transport_config() -> QuicTransportConfig {
     QuicTransportConfig::builder()
         // Calls, and a lane a priority and direction of spreading.
-        .max_concurrent_bidi_streams(VarInt::from_u32(DEFAULT_MAX_CALLS + 64))
+        .max_concurrent_bidi_streams(VarInt::from_u32(DEFAULT_MAX_CALLS + LANE_STREAMS))
         .max_concurrent_uni_streams(VarInt::from_u32(DEFAULT_MAX_CALLS))
         .stream_receive_window(VarInt::from_u32(STREAM_WINDOW_BYTES))
         .receive_window(VarInt::from_u32(CONNECTION_WINDOW_BYTES))

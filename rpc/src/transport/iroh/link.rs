@@ -14,9 +14,10 @@ use iroh::{
     },
 };
 
+use super::config::{CONNECTION_WINDOW_BYTES, LANE_STREAMS};
 use crate::{
     call::Peer,
-    link::{Broken, CloseCode, Link, RecvHalf, SendHalf, StreamCode},
+    link::{Broken, CloseCode, DEFAULT_MAX_CALLS, Link, RecvHalf, SendHalf, StreamCode},
 };
 
 /// A QUIC connection of an iroh endpoint.
@@ -29,13 +30,20 @@ pub struct IrohLink {
 
 impl IrohLink {
     pub(super) fn dialled(connection: Connection, endpoint: Endpoint) -> Self {
+        set_windows(&connection);
+        // One for each answer that is too large for a lane.
+        connection.set_max_concurrent_uni_streams(VarInt::from_u32(DEFAULT_MAX_CALLS));
         Self {
             connection,
             _endpoint: Some(endpoint),
         }
     }
 
-    pub(super) fn accepted(connection: Connection) -> Self {
+    /// A connection on which the peer may have so many calls in flight.
+    pub(super) fn accepted(connection: Connection, max_calls: u32) -> Self {
+        set_windows(&connection);
+        let streams = max_calls.saturating_add(LANE_STREAMS);
+        connection.set_max_concurrent_bi_streams(VarInt::from_u32(streams));
         Self {
             connection,
             _endpoint: None,
@@ -146,6 +154,13 @@ impl RecvHalf for RecvStream {
     fn stop(&mut self, code: StreamCode) {
         let _ = Self::stop(self, VarInt::from_u32(code as u32));
     }
+}
+
+/// The windows of [`transport_config`](super::transport_config), whatever the endpoint was set up for. (How many streams there may
+/// be is set likewise: by iroh's defaults a hundred, so that as many which stay open keep all other calls waiting, and the lane on
+/// which a client asks whether its server lives.)
+fn set_windows(connection: &Connection) {
+    connection.set_receive_window(VarInt::from_u32(CONNECTION_WINDOW_BYTES));
 }
 
 fn broken(error: ConnectionError) -> Broken {
