@@ -29,3 +29,9 @@ doc:
 # Licences, bans and sources of all dependencies; needs `cargo install cargo-deny`.
 deny:
     cargo deny --all-features check bans licenses sources
+
+# Fuzzes each target for some seconds, new inputs go to fuzz/corpus; needs `cargo install cargo-fuzz` and a C++ compiler.
+fuzz SECONDS="60":
+    cd fuzz && for target in $(RUSTC_BOOTSTRAP=1 cargo fuzz list); do \
+        RUSTC_BOOTSTRAP=1 cargo fuzz run -s none "$target" -- -max_total_time={{SECONDS}} -use_value_profile=1 || exit 1; \
+    done

@@ -13,6 +13,8 @@ mod halves;
 mod lane;
 mod liveness;
 mod reader;
+#[cfg(feature = "fuzzing")]
+mod replay;
 mod serve;
 mod serve_lane;
 mod serve_stream;
@@ -24,3 +26,7 @@ pub use client::{Connection, DEFAULT_MAX_CALLS, MAX_LANES};
 pub use halves::{Broken, CloseCode, Link, RecvHalf, SendHalf, StreamCode};
 pub use liveness::Config as LivenessConfig;
 pub use serve::{Drain, Limits, serve};
+
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub use replay::{Replay, replay};

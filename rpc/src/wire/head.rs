@@ -156,11 +156,9 @@ impl StatusHead {
         }
         let mut left = MAX_STATUS_DETAILS_BYTES;
         for detail in status.details() {
-            let size = detail.type_url.len() + detail.value.len() + super::limits::HEADER_BYTES;
-            if size > left {
+            if !has_room(detail, &mut left) {
                 break;
             }
-            left -= size;
             put_nested(out, 4, |out| {
                 put_bytes(out, 1, detail.type_url.as_bytes());
                 put_bytes(out, 2, &detail.value);
@@ -171,7 +169,7 @@ impl StatusHead {
         }
     }
 
-    /// Reads a status. The payload's own limit bounds what it can hold.
+    /// Reads a status; its message is cut and its details are left out where they pass their limits, as they are when it is sent.
     ///
     /// # Errors
     /// Malformed bytes, or a code of OK: an Error frame ends a call badly.
@@ -179,13 +177,23 @@ impl StatusHead {
         let (mut code, mut message, mut not_accepted) = (0, "", false);
         let mut metadata = Metadata::new();
         let mut details = Vec::new();
+        let mut left = MAX_STATUS_DETAILS_BYTES;
         let mut limits = ENTRY_LIMITS;
         while let Some((number, value)) = next(&mut bytes, Self::WHAT)? {
             match (number, value) {
                 (1, Value::Varint(number)) => code = number,
-                (2, Value::Bytes(value)) => message = text(value, Self::WHAT)?,
+                (2, Value::Bytes(value)) => {
+                    message = cut(text(value, Self::WHAT)?, MAX_STATUS_MESSAGE_BYTES);
+                }
                 (3, Value::Bytes(entry)) => limits.add(&mut metadata, entry, Self::WHAT)?,
-                (4, Value::Bytes(detail)) => details.push(decode_detail(detail)?),
+                (4, Value::Bytes(detail)) => {
+                    let detail = decode_detail(detail)?;
+                    if has_room(&detail, &mut left) {
+                        details.push(detail);
+                    } else {
+                        left = 0;
+                    }
+                }
                 (5, Value::Varint(value)) => not_accepted = value != 0,
                 _ => {}
             }
@@ -221,6 +229,16 @@ fn decode_detail(mut bytes: &[u8]) -> Result<Detail, WireError> {
         }
     }
     Ok(detail)
+}
+
+/// Takes a detail off what is left of their limit, if it fits; an empty one counts too.
+fn has_room(detail: &Detail, left: &mut usize) -> bool {
+    let size = detail.type_url.len() + detail.value.len() + super::limits::HEADER_BYTES;
+    match left.checked_sub(size) {
+        Some(rest) => *left = rest,
+        None => return false,
+    }
+    true
 }
 
 fn put_metadata(out: &mut BytesMut, number: u64, metadata: &Metadata) {
@@ -305,6 +323,20 @@ mod tests {
         StatusHead::encode(&status, &mut out);
         assert!(out.len() <= MAX_HEAD_BYTES, "{}", out.len());
         assert!(StatusHead::decode(&out).unwrap().message().len() <= MAX_STATUS_MESSAGE_BYTES);
+    }
+
+    #[test]
+    fn a_status_of_many_details_is_read_up_to_their_limit() {
+        let mut out = BytesMut::new();
+        put_varint(&mut out, 1, 5);
+        put_bytes(&mut out, 2, "é".repeat(10_000).as_bytes());
+        for _ in 0..20_000 {
+            put_bytes(&mut out, 4, &[]);
+        }
+        let status = StatusHead::decode(&out).unwrap();
+        assert_eq!(status.message().len(), MAX_STATUS_MESSAGE_BYTES);
+        let most = MAX_STATUS_DETAILS_BYTES / crate::wire::limits::HEADER_BYTES;
+        assert_eq!(status.details().len(), most);
     }
 
     #[test]
