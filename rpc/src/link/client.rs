@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use tokio::{
     sync::{Notify, OwnedSemaphorePermit, Semaphore, watch},
     time::Instant,
@@ -23,7 +23,7 @@ use super::{
     budget::Budget,
     calls::{Answer, Calls},
     halves::{Broken, CloseCode, Link, SendHalf, StreamCode},
-    lane::{Frames, LaneEnd, Outbox, pump, yield_once},
+    lane::{Frames, LaneEnd, Outbox, Put, pump, yield_once},
     liveness::{self, Liveness},
     reader::{FrameReader, ReadError},
     stream,
@@ -192,75 +192,67 @@ impl<L: Link> Connection<L> {
     }
 
     /// One call on a lane, its request and its response each a frame.
-    async fn call_on_lane(
+    #[allow(clippy::manual_async_fn, reason = "as for `dispatch`")]
+    fn call_on_lane(
         &self,
         request: Request,
-        message: Bytes,
         permit: Permit,
-    ) -> Result<Response> {
-        let oneway = request.is_oneway();
-        let Request {
-            method,
-            codec,
-            metadata,
-            deadline,
-            priority,
-            ..
-        } = request;
-        let shared = self.shared();
-        let lane = shared.lane(priority);
-        let call = LaneCall::begin(shared, &lane)?;
-        let timeout = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        let put = || {
-            lane.outbox.try_put(|out| {
-                put_frame(
-                    out,
-                    FrameType::Request,
-                    Some(codec),
-                    oneway,
-                    call.id,
-                    |out| {
-                        let head = |out: &mut _| {
-                            RequestHead::encode(method.path(), timeout, priority, &metadata, out);
-                        };
-                        wire::put_call(out, head, &message);
-                    },
-                );
-            })
-        };
-        while !put() {
-            lane.outbox.room().await;
-        }
-        if oneway {
-            call.forget();
-            return Ok(Response::new(Body::empty()));
-        }
-        match call.answer().await {
-            Answer::Frame(header, payload) => lane_response(header, &payload, codec),
-            Answer::Stream(reader, head) => {
-                stream::response(self.clone(), reader, &head, codec, permit)
+    ) -> impl Future<Output = Result<Response>> + Send {
+        async move {
+            let shared = self.shared();
+            let (oneway, codec) = (request.is_oneway(), request.codec);
+            let lane = shared.lane(request.priority);
+            let call = LaneCall::begin(shared, &lane)?;
+            let mut request = Some(request);
+            // What is sent is dropped before the answer is waited for, and so is no part of what waits.
+            loop {
+                let put = lane.outbox.try_put(&mut request, |request, out| {
+                    put_request(&request, call.id, oneway, out);
+                });
+                match put {
+                    Put::Queued => break,
+                    Put::Full => lane.outbox.room().await,
+                    Put::Closed => return Err(shared.closed_status().with_not_accepted()),
+                }
             }
-            Answer::Lost(status) => Err(status),
+            if oneway {
+                call.forget();
+                return Ok(Response::new(Body::empty()));
+            }
+            match call.answer().await {
+                Answer::Frame(header, payload) => lane_response(header, &payload, codec),
+                Answer::Stream(reader, head) => {
+                    stream::response(self.clone(), reader, &head, codec, permit)
+                }
+                Answer::Lost(status) => Err(status),
+            }
         }
     }
 }
 
 impl<L: Link> Dispatch for Connection<L> {
-    async fn dispatch(&self, request: Request) -> Result<Response> {
-        let shared = self.shared();
-        shared.check(&request)?;
-        if request.codec == Codec::Postcard
-            && let Some(method) = request.method.descriptor()
-        {
-            shared.wait_for_hello().await?;
-            if shared.codec(method.service()) != Codec::Postcard {
-                return Err(Status::wrong_codec(method.path));
+    // An `async fn` would keep its arguments twice, and a future is copied when it is moved.
+    #[allow(clippy::manual_async_fn, reason = "see above")]
+    fn dispatch(&self, request: Request) -> impl Future<Output = Result<Response>> + Send {
+        async move {
+            let shared = self.shared();
+            shared.check(&request)?;
+            if request.codec == Codec::Postcard
+                && let Some(method) = request.method.descriptor()
+            {
+                if shared.hello.get().is_none() {
+                    shared.wait_for_hello().await?;
+                }
+                if shared.codec(method.service()) != Codec::Postcard {
+                    return Err(Status::wrong_codec(method.path));
+                }
             }
-        }
-        let permit = shared.permit().await?;
-        match lane_message(&request).cloned() {
-            Some(message) => self.call_on_lane(request, message, permit).await,
-            None => stream::call(self.clone(), request, permit).await,
+            let permit = shared.permit().await?;
+            if lane_message(&request).is_some() {
+                return self.call_on_lane(request, permit).await;
+            }
+            // Boxed, so that the small calls do not carry its size.
+            Box::pin(stream::call(self.clone(), request, permit)).await
         }
     }
 
@@ -484,11 +476,6 @@ impl<'a, L: Link> LaneCall<'a, L> {
     }
 
     async fn answer(mut self) -> Answer<FrameReader<L::Recv>> {
-        // The lane may have ended between the choice of it and now, and then nobody fails the call.
-        if self.lane.outbox.is_closed() {
-            let lost = Status::unavailable("the lane was closed");
-            self.shared.calls.fail_lane(self.lane.number, &lost);
-        }
         let answer = poll_fn(|cx| self.shared.calls.poll_answer(self.index, cx)).await;
         self.open = false;
         answer
@@ -522,7 +509,7 @@ async fn run_lane<L: Link>(shared: Arc<Shared<L>>, lane: Arc<Lane>, priority: Pr
                 priority,
                 ..Hello::default()
             };
-            let mut first = bytes::BytesMut::new();
+            let mut first = BytesMut::new();
             put_frame(
                 &mut first,
                 FrameType::Ping,
@@ -641,6 +628,33 @@ async fn take_answer<L: Link>(shared: &Shared<L>, recv: L::Recv) -> Result<(), R
         Some(_) => Err(WireError::Unexpected("first frame of a server's stream").into()),
         None => Err(WireError::Truncated.into()),
     }
+}
+
+/// Appends the Request frame of a call on a lane.
+fn put_request(request: &Request, id: RequestId, oneway: bool, out: &mut BytesMut) {
+    let timeout = request
+        .deadline
+        .map(|deadline| deadline.saturating_duration_since(Instant::now()));
+    let message = request.body.as_one().map_or(&[][..], |message| message);
+    put_frame(
+        out,
+        FrameType::Request,
+        Some(request.codec),
+        oneway,
+        id,
+        |out| {
+            let head = |out: &mut BytesMut| {
+                RequestHead::encode(
+                    request.method.path(),
+                    timeout,
+                    request.priority,
+                    &request.metadata,
+                    out,
+                );
+            };
+            wire::put_call(out, head, message);
+        },
+    );
 }
 
 /// What a Response or Error frame on a lane says.

@@ -43,6 +43,15 @@ struct Queue {
     closed: bool,
 }
 
+/// What became of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Put {
+    Queued,
+    Full,
+    /// The lane is gone.
+    Closed,
+}
+
 impl Outbox {
     pub(super) fn new(budget: Budget) -> Arc<Self> {
         Arc::new(Self {
@@ -66,14 +75,23 @@ impl Outbox {
         self.lock().closed
     }
 
-    /// Queues what `fill` writes, if there is room; one frame may pass the limit, none begins above it.
-    pub(super) fn try_put(&self, fill: impl FnOnce(&mut BytesMut)) -> bool {
+    /// Takes `item` and queues what `fill` writes of it, if there is room; one frame may pass the limit, none begins above it.
+    pub(super) fn try_put<T>(
+        &self,
+        item: &mut Option<T>,
+        fill: impl FnOnce(T, &mut BytesMut),
+    ) -> Put {
         let mut queue = self.lock();
-        if queue.bytes.len() >= MAX_LANE_QUEUE_BYTES && !queue.closed {
-            return false;
+        if queue.closed {
+            return Put::Closed;
         }
-        self.put_locked(&mut queue, fill);
-        true
+        if queue.bytes.len() >= MAX_LANE_QUEUE_BYTES {
+            return Put::Full;
+        }
+        if let Some(item) = item.take() {
+            self.put_locked(&mut queue, |out| fill(item, out));
+        }
+        Put::Queued
     }
 
     /// Queues what `fill` writes, whatever is queued: for frames that are bounded otherwise.
