@@ -55,6 +55,36 @@ fn middleware() {
 }
 
 #[test]
+fn errors() {
+    check(
+        "errors",
+        &[
+            "70 are left",
+            "bring 930 more, then again",
+            "there is no account Bob",
+            "FAILED_PRECONDITION \"5 are missing\"",
+            "UNAVAILABLE: ",
+            "safe to send again: true",
+        ],
+    );
+}
+
+#[test]
+fn protocol() {
+    check(
+        "protocol",
+        &[
+            "-> Ping",
+            "-> Request",
+            "path: \"/protocol.v1.Greeter/Greet\"",
+            "<- Pong",
+            "<- Response",
+            "\"Hello, Ada!\"",
+        ],
+    );
+}
+
+#[test]
 fn quickstart_over_two_processes() {
     let mut server = Killed(
         example("quickstart")

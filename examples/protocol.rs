@@ -1,0 +1,134 @@
+//! Every frame of one call: sent by hand to a real server, read back, and taken apart.
+//!
+//! `cargo run --example protocol`
+
+use std::error::Error;
+
+use blixard_rpc::{
+    Message, Metadata, Priority, Result, Router,
+    codec::Codec,
+    iroh_service,
+    transport::iroh::{ALPN, IrohServer, SecretKey, bind, presets},
+    wire::{
+        FrameType, Header, Hello, RequestHead, RequestId, ResponseHead, VERSION,
+        limits::HEADER_BYTES, put_call, split_call,
+    },
+};
+
+/// Greets.
+#[iroh_service(package = "protocol.v1")]
+pub trait Greeter {
+    /// Greets one person.
+    async fn greet(&self, name: String) -> Result<String>;
+}
+
+struct MyGreeter;
+
+impl Greeter for MyGreeter {
+    async fn greet(&self, name: String) -> Result<String> {
+        Ok(format!("Hello, {name}!"))
+    }
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let router = Router::new().add(GreeterServer::new(MyGreeter));
+    let endpoint = bind(presets::Minimal, SecretKey::generate()).await?;
+    let server = IrohServer::new(router).spawn(endpoint);
+
+    // What `GreeterClient` and the connection below it do for you.
+    let endpoint = bind(presets::Minimal, SecretKey::generate()).await?;
+    let connection = endpoint.connect(server.endpoint().addr(), ALPN).await?;
+    let (mut send, mut recv) = connection.open_bi().await?;
+    println!("a lane for calls of normal priority: a stream pair that begins with a hello\n");
+
+    let mut hello = Default::default();
+    let priority = Priority::Normal;
+    Hello {
+        version: VERSION.into(),
+        priority,
+        ..Hello::default()
+    }
+    .encode(&mut hello);
+    let mut message = Default::default();
+    "Ada".to_owned().encode(Codec::Protobuf, &mut message)?;
+    let mut request = Default::default();
+    let head = |out: &mut _| {
+        let path = GreeterService::descriptor().methods[0].path;
+        RequestHead::encode(path, None, priority, &Metadata::new(), out);
+    };
+    put_call(&mut request, head, &message);
+
+    let frames = [
+        (FrameType::Ping, None, hello),
+        (FrameType::Request, Some(Codec::Protobuf), request),
+    ];
+    for (number, (kind, codec, payload)) in (1..).zip(frames) {
+        let id = RequestId([number; 16]);
+        let header = Header {
+            kind,
+            codec,
+            oneway: false,
+            payload_bytes: payload.len(),
+            id,
+        };
+        show("->", &header.encode(), &payload)?;
+        send.write_all(&header.encode()).await?;
+        send.write_all(&payload).await?;
+    }
+    for _ in 0..2 {
+        let mut header = [0; HEADER_BYTES];
+        recv.read_exact(&mut header).await?;
+        let mut payload = vec![0; Header::decode(&header)?.payload_bytes];
+        recv.read_exact(&mut payload).await?;
+        show("<-", &header, &payload)?;
+    }
+    connection.close(0_u32.into(), b"done");
+    endpoint.close().await;
+    Ok(())
+}
+
+/// Prints a frame, as bytes and as what they mean.
+fn show(arrow: &str, bytes: &[u8; HEADER_BYTES], payload: &[u8]) -> Result<(), Box<dyn Error>> {
+    let header = Header::decode(bytes)?;
+    println!(
+        "{arrow} {:?}, {} bytes",
+        header.kind,
+        HEADER_BYTES + payload.len()
+    );
+    println!("   {:<26} version, type, codec, flags", hex(&bytes[..4]));
+    println!(
+        "   {:<26} payload: {} bytes",
+        hex(&bytes[4..8]),
+        header.payload_bytes
+    );
+    println!("   {:<26} id: {}", hex(&bytes[8..12]) + " ..", header.id);
+    match header.kind {
+        FrameType::Ping | FrameType::Pong => println!("   {:?}", Hello::decode(payload)?),
+        FrameType::Request => {
+            let (head, message) = split_call(payload)?;
+            println!("   {:?}", RequestHead::decode(head)?);
+            println!("   {:<26} the message: {:?}", hex(message), text(message)?);
+        }
+        FrameType::Response => {
+            let (head, message) = split_call(payload)?;
+            println!("   {:?}", ResponseHead::decode(head)?);
+            println!("   {} the message: {:?}", hex(message), text(message)?);
+        }
+        other => println!("   {other:?}"),
+    }
+    println!();
+    Ok(())
+}
+
+fn text(message: &[u8]) -> Result<String> {
+    String::decode(Codec::Protobuf, message.to_vec().into())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect::<Vec<_>>()
+        .join(" ")
+}
