@@ -128,20 +128,20 @@ impl Expiry {
 
     fn expired(&self) -> Status {
         let Self { method, budget, .. } = self;
-        let path = method.path();
+        let (path, within) = (method.path(), rounded(*budget));
         Status::deadline_exceeded(match self.side {
             _ if budget.is_zero() => {
                 format!("{path}: the deadline had passed before the call began")
             }
-            Side::Client => format!("{path}: not finished within its deadline of {budget:?}"),
+            Side::Client => format!("{path}: not finished within its deadline of {within:?}"),
             Side::Server => {
-                format!("{path}: the handler was stopped at the deadline, after {budget:?}")
+                format!("{path}: the handler was stopped at the deadline, after {within:?}")
             }
             Side::Connect => {
-                format!("{path}: not connected within its deadline of {budget:?}")
+                format!("{path}: not connected within its deadline of {within:?}")
             }
             Side::Queue => {
-                format!("{path}: its turn did not come within its deadline of {budget:?}")
+                format!("{path}: its turn did not come within its deadline of {within:?}")
             }
         })
     }
@@ -162,6 +162,17 @@ impl fmt::Debug for Expiry {
             .field("deadline", &self.deadline)
             .finish_non_exhaustive()
     }
+}
+
+/// As people say it: the time until a deadline is never quite the time that was given.
+fn rounded(budget: Duration) -> Duration {
+    let unit_ns = if budget < Duration::from_millis(10) {
+        1_000
+    } else {
+        1_000_000
+    };
+    let ns = budget.as_nanos() + unit_ns / 2;
+    u64::try_from(ns - ns % unit_ns).map_or(budget, Duration::from_nanos)
 }
 
 #[cfg(test)]
@@ -190,6 +201,20 @@ mod tests {
         assert_eq!(status.code(), Code::DeadlineExceeded);
         assert!(status.message().contains("1s"), "{status}");
         assert!(expiry.check().is_some());
+    }
+
+    #[test]
+    fn times_are_said_as_they_were_meant() {
+        for (ns, said) in [
+            (249_998_812, "250ms"),
+            (1_999_999_437, "2s"),
+            (1_500_000_000, "1.5s"),
+            (4_999_712, "5ms"),
+            (1_499, "1µs"),
+        ] {
+            assert_eq!(format!("{:?}", rounded(Duration::from_nanos(ns))), said);
+        }
+        assert_eq!(rounded(Duration::MAX), Duration::MAX);
     }
 
     #[tokio::test(start_paused = true)]

@@ -21,6 +21,30 @@ use crate::{
 ///
 /// A handler's [`Context`] is one too, `client.with(cx)`: the calls then end at the latest with the handler's own call, by its
 /// deadline and its cancellation, belong to its trace, and are at least as urgent.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use blixard_rpc::{CallOptions, Channel, Context, Memory, ResponseMetadata, Result, Router, iroh_service};
+/// # #[iroh_service(package = "doc.v1")]
+/// # trait Clock { async fn now(&self, cx: &Context) -> Result<u64>; }
+/// # struct Stopped;
+/// # impl Clock for Stopped {
+/// #     async fn now(&self, cx: &Context) -> Result<u64> { cx.set_header("server", "a")?; Ok(12) }
+/// # }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<()> {
+/// # let channel = Channel::new(Memory::new(Router::new().add(ClockServer::new(Stopped))));
+/// let seen = ResponseMetadata::new();
+/// let options = CallOptions::new()
+///     .deadline(Duration::from_secs(2))
+///     .metadata("tenant", "blue")
+///     .capture(&seen);
+/// let clock = ClockClient::new(channel).with(options);
+/// assert_eq!(clock.now(&Context::background()).await?, 12);
+/// assert_eq!(seen.headers().get("server"), Some("a"));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct CallOptions {
     deadline: Option<Duration>,

@@ -27,6 +27,15 @@ use crate::{
 /// Nothing is dialled before the first call. Calls wait for an attempt that is under way, within their deadline; after one that
 /// failed they fail at once, with `UNAVAILABLE`, the reason, and when the next attempt is made. A clone is another handle of the
 /// same pool.
+///
+/// ```
+/// # use blixard_rpc::{Channel, Connect, Pool};
+/// # fn example<C: Connect>(connector: C, peer: C::Peer) {
+/// let pool = Pool::new(connector);
+/// let channel = Channel::new(pool.channel(peer)); // for any number of clients; nothing is dialled yet
+/// # drop(channel);
+/// # }
+/// ```
 pub struct Pool<C: Connect>(Arc<Shared<C>>);
 
 struct Shared<C: Connect> {

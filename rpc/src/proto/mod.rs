@@ -2,7 +2,7 @@
 //!
 //! What a field of a message can be is [`Field`]; what a single, unrepeated one can be is [`Value`]. `#[message]` implements
 //! `Value` for the types of a user. Everything that a field needs lies in these two traits: protobuf, serde and the schema.
-//! How a whole message goes through a codec lies above, in [`message`](crate::message).
+//! How a whole message goes through a codec lies above, in [`message`](mod@crate::message).
 
 mod budget;
 mod decode;

@@ -3,5 +3,7 @@
 #[cfg(feature = "iroh")]
 pub mod iroh;
 mod memory;
+#[cfg(test)]
+mod tests;
 
 pub use memory::Memory;
