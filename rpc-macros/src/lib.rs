@@ -28,8 +28,7 @@ pub fn iroh_service(settings: TokenStream, item: TokenStream) -> TokenStream {
 /// Makes a message of a struct or enum; see `blixard_rpc::message`.
 #[proc_macro_attribute]
 pub fn message(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    let item = syn::parse_macro_input!(item as syn::DeriveInput);
-    message::attribute(&arguments.into(), item).into()
+    message::attribute(&arguments.into(), item.into()).into()
 }
 
 /// The part of `#[message]` that does not need serde's derives; see `blixard_rpc::message`.

@@ -30,7 +30,7 @@ pub use crate::{
     proto::{
         self, DecodeError, Field, FieldInfo, Fields, Input, NumberInfo, Numbered, Schema, TypeBody,
         TypeInfo, Value, ValueType, VariantInfo, VariantPayload, WireType, delimited,
-        field::{self, describe as describe_value, put_nested, put_value},
+        field::{self, describe as describe_value, put_nested},
         prost_field,
     },
     server::{Call, Server, Service},

@@ -42,7 +42,7 @@ struct Everything {
     color: Color,
     colors: Vec<Color>,
     shape: Shape,
-    next: Option<Box<Everything>>,
+    next: Option<Box<Self>>,
     unit: (),
     #[prost]
     old: Option<prost_types::Timestamp>,
@@ -72,7 +72,7 @@ enum Shape {
         name: String,
         color: Color,
     },
-    Inside(Box<Shape>),
+    Inside(Box<Self>),
     Old(#[prost] prost_types::Timestamp),
 }
 

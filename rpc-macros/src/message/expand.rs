@@ -92,12 +92,13 @@ fn expand_oneof(
         let path = variant_path(variant);
         let tag = Literal::u32_unsuffixed(variant.tag);
         match &variant.payload {
-            Payload::Unit => quote!(#path => __rpc::put_value(&(), #tag, out),),
-            Payload::Value { prost: true, .. } => {
-                quote!(#path(f0) => __rpc::prost_field::put_value(f0, #tag, out),)
-            }
-            Payload::Value { ty, .. } => {
-                let put = quote_spanned!(ty.span()=> __rpc::put_value::<#ty>);
+            Payload::Unit => quote!(#path => <() as __rpc::Value>::put_always(&(), #tag, out),),
+            Payload::Value { ty, prost } => {
+                let put = if *prost {
+                    quote_spanned!(ty.span()=> <#ty as __rpc::prost_field::ProstField<_>>::put)
+                } else {
+                    quote_spanned!(ty.span()=> <#ty as __rpc::Value>::put_always)
+                };
                 quote!(#path(f0) => #put(f0, #tag, out),)
             }
             Payload::Fields(fields) => {
@@ -115,14 +116,14 @@ fn expand_oneof(
         let within = quote!(.map_err(|error| error.within(#type_name, #field))?);
         let body = match &variant.payload {
             Payload::Unit => quote! {
-                <() as __rpc::Field>::take(&mut __rpc::Option::None, wire, input)#within;
+                <() as __rpc::Value>::take_checked(&mut __rpc::Option::None, wire, input)#within;
                 slot = __rpc::Option::Some(#path);
             },
             Payload::Value { ty, prost } => {
                 let take = if *prost {
-                    quote!(__rpc::prost_field::take)
+                    quote_spanned!(ty.span()=> <#ty as __rpc::prost_field::ProstField<_>>::take)
                 } else {
-                    quote_spanned!(ty.span()=> <#ty as __rpc::Field>::take)
+                    quote_spanned!(ty.span()=> <#ty as __rpc::Value>::take_checked)
                 };
                 quote! {
                     let mut f0 = match slot.take() {
@@ -255,7 +256,7 @@ fn field_infos(fields: &[Field]) -> TokenStream {
         let tag = Literal::u32_unsuffixed(field.tag);
         let ty = &field.ty;
         let field_type = if field.prost {
-            quote_spanned!(ty.span()=> __rpc::prost_field::field_type::<#ty, _>)
+            quote_spanned!(ty.span()=> <#ty as __rpc::prost_field::ProstField<_>>::field_type)
         } else {
             quote_spanned!(ty.span()=> <#ty as __rpc::Field>::field_type)
         };
@@ -272,7 +273,7 @@ fn variant_info(variant: &Variant) -> TokenStream {
     let payload = match &variant.payload {
         Payload::Unit => quote!(Value(<() as __rpc::Value>::value_type)),
         Payload::Value { ty, prost: true } => {
-            quote_spanned!(ty.span()=> Value(__rpc::prost_field::value_type::<#ty, _>))
+            quote_spanned!(ty.span()=> Value(<#ty as __rpc::prost_field::ProstValue<_>>::value_type))
         }
         Payload::Value { ty, prost: false } => {
             quote_spanned!(ty.span()=> Value(<#ty as __rpc::Value>::value_type))
@@ -371,7 +372,7 @@ fn method(field: &Field, method: &str) -> TokenStream {
     let ty = &field.ty;
     let method = format_ident!("{method}");
     if field.prost {
-        quote_spanned!(ty.span()=> __rpc::prost_field::#method)
+        quote_spanned!(ty.span()=> <#ty as __rpc::prost_field::ProstField<_>>::#method)
     } else {
         quote_spanned!(ty.span()=> <#ty as __rpc::Field>::#method)
     }

@@ -1,6 +1,7 @@
 //! From syntax to the model. Every mistake is reported, on the smallest span, with what would be right.
 
 use proc_macro2::Span;
+use quote::ToTokens;
 use syn::{
     Attribute, Data, DeriveInput, Error, Expr, ExprLit, ExprUnary, Fields, Lit, LitInt, Meta,
     Result, Type, UnOp, Variant as SynVariant, spanned::Spanned,
@@ -12,8 +13,8 @@ use super::model::{Field, Kind, Message, Number, Payload, Variant, name};
 pub(super) fn parse(input: &DeriveInput) -> Result<Message> {
     let mut errors = Errors(None);
     if !input.generics.params.is_empty() {
-        errors.add(
-            input.generics.span(),
+        errors.add_at(
+            &input.generics.params,
             "a message cannot be generic: it has one schema; write a type for each use",
         );
     }
@@ -23,8 +24,7 @@ pub(super) fn parse(input: &DeriveInput) -> Result<Message> {
             Fields::Named(fields) => fields_of(fields.named.iter(), &mut errors).map(Kind::Struct),
             Fields::Unit => Some(Kind::Struct(Vec::new())),
             Fields::Unnamed(fields) => {
-                errors.add(
-                    fields.span(),
+                errors.add_at(fields,
                     "a message needs names for its fields, since its schema has them: write `struct Name { field: Type }`",
                 );
                 None
@@ -55,6 +55,11 @@ pub(super) struct Errors(pub(super) Option<Error>);
 impl Errors {
     pub(super) fn add(&mut self, span: Span, message: impl std::fmt::Display) {
         self.push(Error::new(span, message));
+    }
+
+    /// The same, for all of what is wrong where it has several tokens.
+    pub(super) fn add_at(&mut self, what: impl ToTokens, message: impl std::fmt::Display) {
+        self.push(Error::new_spanned(what, message));
     }
 
     pub(super) fn push(&mut self, error: Error) {
@@ -99,8 +104,8 @@ fn enum_of(input: &DeriveInput, variants: Vec<&SynVariant>, errors: &mut Errors)
         if let Some(attribute) = flag(&variant.attrs, "unknown", errors)
             && unknown.replace((variant, place)).is_some()
         {
-            errors.add(
-                attribute.span(),
+            errors.add_at(
+                attribute,
                 "only one variant can be the one for what is unknown",
             );
         }
@@ -132,8 +137,8 @@ fn numbers_of(
     let mut next = 0_i32;
     for variant in known {
         if let Some(attribute) = find(&variant.attrs, "tag") {
-            errors.add(
-                attribute.span(),
+            errors.add_at(
+                attribute,
                 format!(
                     "variants without data are numbered as Rust does it: write `{} = 1`",
                     variant.ident
@@ -145,8 +150,8 @@ fn numbers_of(
             Some((_, number)) => match literal(number) {
                 Some(number) => number,
                 None => {
-                    errors.add(
-                        number.span(),
+                    errors.add_at(
+                        number,
                         "a message needs a literal number here, from -2147483648 to 2147483647",
                     );
                     next
@@ -191,7 +196,7 @@ fn numbers_of(
     };
     if !holds_number {
         errors.add(
-            unknown.span(),
+            unknown.ident.span(),
             format!(
                 "in an enum without data this variant keeps the unknown number: write `{}(i32)`",
                 unknown.ident
@@ -214,7 +219,7 @@ fn oneof_of(
         && !matches!(unknown.fields, Fields::Unit)
     {
         errors.add(
-            unknown.span(),
+            unknown.ident.span(),
             format!(
                 "in an enum with data this variant stands for none of the others: write `{}` without data",
                 unknown.ident
@@ -225,8 +230,8 @@ fn oneof_of(
     let mut variants = Vec::new();
     for variant in known {
         if let Some((_, number)) = &variant.discriminant {
-            errors.add(
-                number.span(),
+            errors.add_at(
+                number,
                 "a variant of an enum with data is numbered by `#[tag(n)]`",
             );
         }
@@ -253,8 +258,7 @@ fn oneof_of(
                 }
             }
             Fields::Unnamed(fields) => {
-                errors.add(
-                    fields.span(),
+                errors.add_at(fields,
                     format!(
                         "a variant holds one value or fields with names: write `{} {{ field: Type }}`",
                         variant.ident
@@ -293,18 +297,18 @@ impl Tags {
                     .filter(|other| other.path().is_ident("tag"))
                     .skip(1)
                 {
-                    errors.add(again.span(), "a field has one tag");
+                    errors.add_at(again, "a field has one tag");
                 }
                 match attribute.parse_args::<LitInt>() {
                     Ok(literal) => match literal.base10_parse::<u32>() {
                         Ok(tag) => (tag, literal.span()),
                         Err(_) => {
-                            errors.add(literal.span(), BAD_TAG);
+                            errors.add_at(&literal, BAD_TAG);
                             return self.last;
                         }
                     },
                     Err(_) => {
-                        errors.add(attribute.span(), "a tag is a number: write `#[tag(1)]`");
+                        errors.add_at(attribute, "a tag is a number: write `#[tag(1)]`");
                         return self.last;
                     }
                 }
@@ -362,8 +366,8 @@ fn find<'a>(attrs: &'a [Attribute], name: &str) -> Option<&'a Attribute> {
 fn flag<'a>(attrs: &'a [Attribute], name: &str, errors: &mut Errors) -> Option<&'a Attribute> {
     let attribute = find(attrs, name)?;
     if attribute.meta.require_path_only().is_err() {
-        errors.add(
-            attribute.span(),
+        errors.add_at(
+            attribute,
             format!("this attribute has no arguments: write `#[{name}]`"),
         );
     }
@@ -372,8 +376,8 @@ fn flag<'a>(attrs: &'a [Attribute], name: &str, errors: &mut Errors) -> Option<&
 
 fn refuse_tag_and_unknown(attrs: &[Attribute], of: &str, errors: &mut Errors) {
     if let Some(attribute) = find(attrs, "tag") {
-        errors.add(
-            attribute.span(),
+        errors.add_at(
+            attribute,
             format!("{of} has no tag: fields and variants have"),
         );
     }
@@ -382,8 +386,8 @@ fn refuse_tag_and_unknown(attrs: &[Attribute], of: &str, errors: &mut Errors) {
 
 fn refuse_unknown(attrs: &[Attribute], errors: &mut Errors) {
     if let Some(attribute) = find(attrs, "unknown") {
-        errors.add(
-            attribute.span(),
+        errors.add_at(
+            attribute,
             "this attribute belongs before a variant of an enum",
         );
     }
@@ -393,8 +397,7 @@ fn refuse_unknown(attrs: &[Attribute], errors: &mut Errors) {
 pub(super) fn refuse_serde(attrs: &[Attribute], errors: &mut Errors) {
     for attribute in attrs {
         if attribute.path().is_ident("serde") && !is_ours(attribute) {
-            errors.add(
-                attribute.span(),
+            errors.add_at(attribute,
                 "a message's encoding follows from its Rust types alone: remove the serde attribute, or keep a type of its own for other formats",
             );
         }
@@ -403,20 +406,22 @@ pub(super) fn refuse_serde(attrs: &[Attribute], errors: &mut Errors) {
 
 /// Whether `#[message]` has written this attribute.
 fn is_ours(attribute: &Attribute) -> bool {
-    let mut ours = false;
-    // What cannot be parsed is not ours.
-    let _ = attribute.parse_nested_meta(|meta| {
+    let mut ours = true;
+    let parsed = attribute.parse_nested_meta(|meta| {
         let value: syn::LitStr = meta.value()?.parse()?;
-        ours = meta.path.is_ident("with") && value.value().starts_with(OUR_WITH);
+        let ident = meta.path.get_ident().map(ToString::to_string);
+        ours &= matches!(
+            ident.as_deref(),
+            Some("with" | "serialize_with" | "deserialize_with")
+        ) && value.value().contains(OUR_PATH);
         Ok(())
     });
-    ours
+    ours && parsed.is_ok()
 }
 
 fn refuse_borrowed(ty: &Type, errors: &mut Errors) {
     if let Type::Reference(reference) = ty {
-        errors.add(
-            reference.span(),
+        errors.add_at(reference,
             "a message owns what it holds, since it outlives the bytes that it came from: write `String` for `&str`, `Vec<T>` for `&[T]`",
         );
     }
@@ -473,5 +478,5 @@ const MAX_TAG: u32 = (1 << 29) - 1;
 const RESERVED_TAGS: std::ops::RangeInclusive<u32> = 19000..=19999;
 const BAD_TAG: &str = "a tag is a number from 1 to 536870911";
 
-/// How the path begins by which `#[message]` tells serde how to treat a field.
-pub(super) const OUR_WITH: &str = "::blixard_rpc::codegen::";
+/// How the paths begin by which `#[message]` tells serde how to treat a field.
+pub(super) const OUR_PATH: &str = "::blixard_rpc::codegen::";

@@ -47,6 +47,27 @@ pub trait Value: Sized + Send + 'static {
     #[doc(hidden)]
     fn take(old: Option<Self>, input: &mut Input<'_>) -> Result<Self, DecodeError>;
 
+    /// Writes it with its key, even if it is the default.
+    #[doc(hidden)]
+    #[inline]
+    fn put_always(&self, tag: u32, out: &mut BytesMut) {
+        key(tag, Self::WIRE, out);
+        self.put(out);
+    }
+
+    /// Reads one occurrence into what the occurrences before have left.
+    #[doc(hidden)]
+    #[inline]
+    fn take_checked(
+        slot: &mut Option<Self>,
+        wire: WireType,
+        input: &mut Input<'_>,
+    ) -> Result<(), DecodeError> {
+        input.expect(Self::WIRE, wire)?;
+        *slot = Some(Self::take(slot.take(), input)?);
+        Ok(())
+    }
+
     /// What a field holds that was not sent.
     #[doc(hidden)]
     fn absent(input: &mut Input<'_>) -> Result<Self, DecodeError>;
@@ -110,8 +131,7 @@ impl<T: Value> Field for T {
     #[inline]
     fn put(&self, tag: u32, out: &mut BytesMut) {
         if !self.is_default() {
-            key(tag, T::WIRE, out);
-            Value::put(self, out);
+            self.put_always(tag, out);
         }
     }
 
@@ -121,9 +141,7 @@ impl<T: Value> Field for T {
         wire: WireType,
         input: &mut Input<'_>,
     ) -> Result<(), DecodeError> {
-        input.expect(T::WIRE, wire)?;
-        *slot = Some(Value::take(slot.take(), input)?);
-        Ok(())
+        T::take_checked(slot, wire, input)
     }
 
     #[inline]
@@ -153,8 +171,7 @@ impl<T: Value> Field for Option<T> {
     #[inline]
     fn put(&self, tag: u32, out: &mut BytesMut) {
         if let Some(value) = self {
-            key(tag, T::WIRE, out);
-            value.put(out);
+            value.put_always(tag, out);
         }
     }
 
@@ -196,8 +213,7 @@ impl<T: Value> Field for Vec<T> {
     fn put(&self, tag: u32, out: &mut BytesMut) {
         if T::WIRE == WireType::LengthDelimited {
             for value in self {
-                key(tag, T::WIRE, out);
-                value.put(out);
+                value.put_always(tag, out);
             }
         } else if !self.is_empty() {
             key(tag, WireType::LengthDelimited, out);
@@ -330,13 +346,6 @@ fn take_entry<K: Key, V: Value>(input: &mut Input<'_>) -> Result<(K, V), DecodeE
         <K as Field>::finish(key, input)?,
         <V as Field>::finish(value, input)?,
     ))
-}
-
-/// Writes a message or a value of a variant, with its key, even if it is the default.
-#[inline]
-pub fn put_value<T: Value>(value: &T, tag: u32, out: &mut BytesMut) {
-    key(tag, T::WIRE, out);
-    value.put(out);
 }
 
 /// Writes what `body` writes as a nested message.

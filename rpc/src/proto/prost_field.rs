@@ -1,5 +1,4 @@
-//! Fields whose type prost generated, which `#[prost]` marks: functions by the names of [`Field`](super::Field)'s own. Under
-//! postcard such a value is its protobuf bytes.
+//! Fields whose type prost generated, which `#[prost]` marks. Under postcard such a value is its protobuf bytes.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -30,10 +29,20 @@ pub trait ProstField<Shape>: Sized {
     fn put(&self, tag: u32, out: &mut BytesMut);
 
     #[doc(hidden)]
-    fn take(slot: &mut Option<Self>, input: &mut Input<'_>) -> Result<(), DecodeError>;
+    fn take(
+        slot: &mut Option<Self>,
+        wire: WireType,
+        input: &mut Input<'_>,
+    ) -> Result<(), DecodeError>;
 
     #[doc(hidden)]
     fn absent() -> Self;
+
+    #[doc(hidden)]
+    #[inline]
+    fn finish(slot: Option<Self>, _: &mut Input<'_>) -> Result<Self, DecodeError> {
+        Ok(slot.unwrap_or_else(Self::absent))
+    }
 
     #[doc(hidden)]
     fn field_type(schema: &mut Schema) -> FieldType;
@@ -87,45 +96,6 @@ pub struct Many;
 #[derive(Debug)]
 pub struct Mapped<K>(PhantomData<K>);
 
-/// See [`Field::put`].
-#[inline]
-pub fn put<T: ProstField<S>, S>(value: &T, tag: u32, out: &mut BytesMut) {
-    value.put(tag, out);
-}
-
-/// Writes a value even if it is the default.
-#[inline]
-pub fn put_value<T: ProstValue<S>, S>(value: &T, tag: u32, out: &mut BytesMut) {
-    value.put(tag, out);
-}
-
-/// See [`Field::take`].
-#[inline]
-pub fn take<T: ProstField<S>, S>(
-    slot: &mut Option<T>,
-    wire: WireType,
-    input: &mut Input<'_>,
-) -> Result<(), DecodeError> {
-    input.expect(WireType::LengthDelimited, wire)?;
-    T::take(slot, input)
-}
-
-/// See [`Field::finish`].
-#[inline]
-pub fn finish<T: ProstField<S>, S>(slot: Option<T>, _: &mut Input<'_>) -> Result<T, DecodeError> {
-    Ok(slot.unwrap_or_else(T::absent))
-}
-
-/// See [`Field::field_type`].
-pub fn field_type<T: ProstField<S>, S>(schema: &mut Schema) -> FieldType {
-    T::field_type(schema)
-}
-
-/// The same for what a variant holds.
-pub fn value_type<T: ProstValue<S>, S>(schema: &mut Schema) -> ValueType {
-    T::value_type(schema)
-}
-
 /// What `#[serde(with)]` calls.
 ///
 /// # Errors
@@ -156,7 +126,12 @@ impl<M: Message + Default + 'static> ProstField<One> for M {
         self.encode_raw(out);
     }
 
-    fn take(slot: &mut Option<Self>, input: &mut Input<'_>) -> Result<(), DecodeError> {
+    fn take(
+        slot: &mut Option<Self>,
+        wire: WireType,
+        input: &mut Input<'_>,
+    ) -> Result<(), DecodeError> {
+        input.expect(WireType::LengthDelimited, wire)?;
         let bytes = input.bytes()?;
         slot.get_or_insert_default().merge(bytes)?;
         Ok(())
@@ -186,8 +161,12 @@ impl<S, T: ProstField<S>> ProstField<Maybe<S>> for Option<T> {
         }
     }
 
-    fn take(slot: &mut Option<Self>, input: &mut Input<'_>) -> Result<(), DecodeError> {
-        T::take(slot.get_or_insert_default(), input)
+    fn take(
+        slot: &mut Option<Self>,
+        wire: WireType,
+        input: &mut Input<'_>,
+    ) -> Result<(), DecodeError> {
+        T::take(slot.get_or_insert_default(), wire, input)
     }
 
     fn absent() -> Self {
@@ -218,10 +197,14 @@ impl<S, T: ProstField<S>> ProstField<Boxed<S>> for Box<T> {
         T::put(self, tag, out);
     }
 
-    fn take(slot: &mut Option<Self>, input: &mut Input<'_>) -> Result<(), DecodeError> {
+    fn take(
+        slot: &mut Option<Self>,
+        wire: WireType,
+        input: &mut Input<'_>,
+    ) -> Result<(), DecodeError> {
         input.budget().charge_many::<T>(1)?;
         let mut inner = slot.take().map(|boxed| *boxed);
-        T::take(&mut inner, input)?;
+        T::take(&mut inner, wire, input)?;
         *slot = inner.map(Self::new);
         Ok(())
     }
@@ -250,7 +233,12 @@ impl<M: Message + Default + 'static> ProstField<Many> for Vec<M> {
         }
     }
 
-    fn take(slot: &mut Option<Self>, input: &mut Input<'_>) -> Result<(), DecodeError> {
+    fn take(
+        slot: &mut Option<Self>,
+        wire: WireType,
+        input: &mut Input<'_>,
+    ) -> Result<(), DecodeError> {
+        input.expect(WireType::LengthDelimited, wire)?;
         input.budget().charge_many::<M>(1)?;
         let message = M::decode(input.bytes()?)?;
         slot.get_or_insert_default().push(message);
@@ -290,7 +278,12 @@ macro_rules! map {
                 }
             }
 
-            fn take(slot: &mut Option<Self>, input: &mut Input<'_>) -> Result<(), DecodeError> {
+            fn take(
+                slot: &mut Option<Self>,
+                wire: WireType,
+                input: &mut Input<'_>,
+            ) -> Result<(), DecodeError> {
+                input.expect(WireType::LengthDelimited, wire)?;
                 input.budget().charge_many::<(K, M)>(2)?;
                 let (key, message) = input.nested(|input| {
                     let mut key = None;
@@ -298,7 +291,7 @@ macro_rules! map {
                     while let Some((tag, wire)) = input.key()? {
                         match tag {
                             1 => <K as Field>::take(&mut key, wire, input)?,
-                            2 => take(&mut message, wire, input)?,
+                            2 => M::take(&mut message, wire, input)?,
                             _ => input.skip(tag, wire)?,
                         }
                     }

@@ -1,0 +1,8 @@
+use blixard_rpc::message;
+
+#[message(name = "Hello")]
+struct Greeting {
+    text: String,
+}
+
+fn main() {}

@@ -1,0 +1,8 @@
+use blixard_rpc::message;
+
+#[message]
+struct Greeting {
+    text: &'static str,
+}
+
+fn main() {}

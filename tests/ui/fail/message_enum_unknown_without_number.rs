@@ -1,0 +1,10 @@
+use blixard_rpc::message;
+
+#[message]
+enum Color {
+    Red,
+    #[unknown]
+    Other,
+}
+
+fn main() {}

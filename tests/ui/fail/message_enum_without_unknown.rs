@@ -1,0 +1,9 @@
+use blixard_rpc::message;
+
+#[message]
+enum Color {
+    Red,
+    Green,
+}
+
+fn main() {}

@@ -1,0 +1,8 @@
+use blixard_rpc::message;
+
+#[message]
+struct Greeting {
+    texts: Vec<Option<String>>,
+}
+
+fn main() {}

@@ -1,0 +1,12 @@
+use blixard_rpc::message;
+
+struct Address {
+    street: String,
+}
+
+#[message]
+struct Greeting {
+    to: Address,
+}
+
+fn main() {}

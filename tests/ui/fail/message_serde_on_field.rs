@@ -1,0 +1,9 @@
+use blixard_rpc::message;
+
+#[message]
+struct Greeting {
+    #[serde(skip)]
+    text: String,
+}
+
+fn main() {}

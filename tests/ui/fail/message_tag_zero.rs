@@ -1,0 +1,9 @@
+use blixard_rpc::message;
+
+#[message]
+struct Greeting {
+    #[tag(0)]
+    text: String,
+}
+
+fn main() {}

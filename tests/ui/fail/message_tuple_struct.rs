@@ -1,0 +1,6 @@
+use blixard_rpc::message;
+
+#[message]
+struct Greeting(String);
+
+fn main() {}
