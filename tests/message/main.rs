@@ -1,5 +1,10 @@
 //! `#[message]` in both codecs.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test says no more than where it failed"
+)]
+
 mod budget;
 mod golden;
 mod kinds;
