@@ -52,7 +52,7 @@ impl Context {
             None,
             Peer::Memory,
             Metadata::new(),
-            Some(Instant::now() + after),
+            Instant::now().checked_add(after),
             Priority::Normal,
         )
     }

@@ -14,7 +14,7 @@ pub struct PoolConfig {
     /// A connection that was open for less than this counts as one more failure when it is lost: a server that takes
     /// connections only to close them is not dialled in a loop.
     pub stable_after: Duration,
-    /// A connection without calls is closed after this.
+    /// A connection without calls is closed after this; with [`Duration::MAX`] it never is.
     pub idle_timeout: Duration,
     /// The most connections, open or being opened. For one more, the one idle for longest is closed.
     pub max_connections: usize,

@@ -15,7 +15,7 @@ use tokio::{
 
 use super::{
     config::PoolConfig,
-    slot::{Next, Slot},
+    slot::{Next, Slot, after},
 };
 use crate::{
     call::{Expiry, Method, Side},
@@ -100,14 +100,25 @@ impl<C: Connect> Entry<C> {
 
     /// Forgets the connection. Calls on it go on.
     pub(super) fn evict(&self) {
-        let mut state = self.lock();
-        state.slot.reset();
-        let task = state.task.take();
-        drop(state);
+        let task = {
+            let mut state = self.lock();
+            state.task.take()
+        };
         if let Some(task) = task {
             task.abort();
         }
+        self.change(Slot::reset);
         self.changed.notify_waiters();
+    }
+
+    /// Changes the slot; what that makes superfluous is dropped without the lock.
+    fn change<T>(&self, change: impl FnOnce(&mut Slot<C::Connection>) -> T) -> T {
+        let (value, gone) = {
+            let mut state = self.lock();
+            (change(&mut state.slot), state.slot.take_gone())
+        };
+        drop(gone);
+        value
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State<C::Connection>> {
@@ -226,20 +237,20 @@ async fn dial_and_watch<C: Connect>(
     tracing::debug!(?peer, attempt, "connected");
     let closed = C::closed(&connection);
     tokio::pin!(closed);
-    let mut next_look = Instant::now() + config.idle_timeout;
+    let mut next_look = after(Instant::now(), config.idle_timeout);
     loop {
         tokio::select! {
             reason = &mut closed => {
                 tracing::debug!(?peer, attempt, %reason, "the connection was lost");
                 if let Some(entry) = entry.upgrade() {
                     let (now, random) = (Instant::now(), random_u64());
-                    entry.lock().slot.closed(attempt, reason, &config, now, random);
+                    entry.change(|slot| slot.closed(attempt, reason, &config, now, random));
                 }
                 return;
             }
             () = sleep_until(next_look) => {
                 let Some(entry) = entry.upgrade() else { return };
-                let next = entry.lock().slot.expire(attempt, &config, Instant::now());
+                let next = entry.change(|slot| slot.expire(attempt, &config, Instant::now()));
                 match next {
                     Some(at) => next_look = at,
                     None => {

@@ -1,6 +1,8 @@
 //! [`Slot`]: what is known of the connection to one peer. A pure state machine: the time and the random numbers are arguments,
 //! and whoever is told to dial does.
 
+use std::{mem, time::Duration};
+
 use tokio::time::Instant;
 
 use super::config::PoolConfig;
@@ -17,6 +19,8 @@ pub(super) struct Slot<K> {
     /// Calls that have not ended.
     calls: usize,
     last_used: Instant,
+    /// The connection that was given up last, for whoever holds the lock to drop when it does no more.
+    gone: Option<K>,
 }
 
 #[derive(Debug)]
@@ -60,6 +64,7 @@ impl<K: Clone> Slot<K> {
             failures: 0,
             calls: 0,
             last_used: now,
+            gone: None,
         }
     }
 
@@ -133,8 +138,7 @@ impl<K: Clone> Slot<K> {
                 if now.saturating_duration_since(*since) < config.stable_after {
                     self.back_off(reason, config, now, random);
                 } else {
-                    self.failures = 0;
-                    self.state = State::Idle;
+                    self.reset();
                 }
             }
             _ => {}
@@ -152,9 +156,9 @@ impl<K: Clone> Slot<K> {
             return None;
         }
         if self.calls > 0 {
-            return Some(now + config.idle_timeout);
+            return Some(after(now, config.idle_timeout));
         }
-        let at = self.last_used + config.idle_timeout;
+        let at = after(self.last_used, config.idle_timeout);
         if now < at {
             return Some(at);
         }
@@ -185,21 +189,38 @@ impl<K: Clone> Slot<K> {
 
     /// Forgets the connection, or the attempt, and what failed before.
     pub(super) fn reset(&mut self) {
-        self.state = State::Idle;
+        self.leave(State::Idle);
         self.failures = 0;
+    }
+
+    /// The connection that was given up since this was asked last. What dropping it does is not known here: no lock may be held.
+    pub(super) const fn take_gone(&mut self) -> Option<K> {
+        self.gone.take()
+    }
+
+    fn leave(&mut self, state: State<K>) {
+        if let State::Open { connection, .. } = mem::replace(&mut self.state, state) {
+            self.gone = Some(connection);
+        }
     }
 
     fn back_off(&mut self, reason: Status, config: &PoolConfig, now: Instant, random: u64) {
         self.failures = self.failures.saturating_add(1);
-        let until = now + config.backoff.delay(self.failures, random);
-        self.state = State::BackingOff { until, reason };
+        let until = after(now, config.backoff.delay(self.failures, random));
+        self.leave(State::BackingOff { until, reason });
     }
 }
 
+/// So long after `start`, or at a time that is never reached.
+pub(super) fn after(start: Instant, duration: Duration) -> Instant {
+    start.checked_add(duration).unwrap_or(start + NEVER)
+}
+
+/// Thirty years.
+const NEVER: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
+
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::backoff::Backoff;
 
@@ -344,6 +365,25 @@ mod tests {
              99 expire 1 => live true
              99 ask => call 2",
         );
+    }
+
+    #[test]
+    fn a_time_that_is_never_reached_is_one() {
+        let now = Instant::now();
+        assert!(after(now, Duration::MAX) > now + Duration::from_secs(1_000_000));
+    }
+
+    #[test]
+    fn a_connection_that_is_given_up_is_handed_out() {
+        let now = Instant::now();
+        let mut slot = Slot::new(now);
+        for attempt in 1..=2 {
+            let _ = slot.ask(now, false);
+            assert!(slot.dialled(attempt, Ok(attempt), &CONFIG, now, 0));
+            assert_eq!(slot.take_gone(), None);
+            slot.reset();
+            assert_eq!(slot.take_gone(), Some(attempt));
+        }
     }
 
     #[test]
