@@ -117,10 +117,10 @@ async fn a_thousand_calls_at_once() {
     let (_server, connection) = pair().await;
     let client = EchoClient::new(Channel::new(connection));
     let mut tasks = tokio::task::JoinSet::new();
-    for n in 0..3000u32 {
+    for n in 0..1500u32 {
         let client = client.clone();
         tasks.spawn(async move {
-            let data = Bytes::from(vec![n as u8; (n % 300) as usize * 500]);
+            let data = Bytes::from(vec![n as u8; (n % 300) as usize * 300]);
             let back = if n % 2 == 0 {
                 client.echo(data.clone()).await
             } else {
