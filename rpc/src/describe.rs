@@ -4,9 +4,9 @@
 use std::{sync::OnceLock, time::Duration};
 
 use crate::{
+    call::Coding,
     message::{Message, fingerprint},
     method::{MethodDescriptor, Priority, ServiceDescriptor, Shape},
-    proto::Describe,
 };
 
 /// A service with its methods, which [`methods`] has made.
@@ -69,20 +69,11 @@ pub const fn bidirectional<Q: Message, R: Message>(path: &'static str) -> Method
 pub const fn oneway<Q: Message>(path: &'static str) -> MethodDescriptor {
     MethodDescriptor {
         oneway: true,
-        ..described(path, Shape::Unary, Q::describe, <()>::describe)
+        ..method::<Q, ()>(path, Shape::Unary)
     }
 }
 
 const fn method<Q: Message, R: Message>(path: &'static str, shape: Shape) -> MethodDescriptor {
-    described(path, shape, Q::describe, R::describe)
-}
-
-const fn described(
-    path: &'static str,
-    shape: Shape,
-    request: Describe,
-    response: Describe,
-) -> MethodDescriptor {
     MethodDescriptor {
         path,
         index: 0,
@@ -94,8 +85,10 @@ const fn described(
         max_message_bytes: None,
         docs: "",
         service: nowhere,
-        request,
-        response,
+        request_coding: Coding::<Q>::ERASED,
+        response_coding: Coding::<R>::ERASED,
+        request: Q::describe,
+        response: R::describe,
     }
 }
 

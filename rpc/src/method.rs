@@ -1,6 +1,6 @@
 //! What is known of a service and its methods before any call: names, shapes, defaults. All of it is `static`.
 
-use std::{fmt, sync::OnceLock, time::Duration};
+use std::{any::Any, fmt, sync::OnceLock, time::Duration};
 
 use prost_types::FileDescriptorProto;
 
@@ -143,6 +143,10 @@ impl fmt::Debug for ServiceDescriptor {
     }
 }
 
+/// How messages of some type are encoded, without the type.
+#[doc(hidden)]
+pub type AnyCoding = dyn Any + Send + Sync;
+
 /// A method as the trait declares it.
 pub struct MethodDescriptor {
     /// The path that names it on every transport: `/demo.v1.Greeter/Greet`.
@@ -166,6 +170,12 @@ pub struct MethodDescriptor {
     /// The service; a function, since a `static` cannot name the one that holds it.
     #[doc(hidden)]
     pub service: fn() -> &'static ServiceDescriptor,
+    /// How requests are encoded: the `Coding` of their type.
+    #[doc(hidden)]
+    pub request_coding: &'static AnyCoding,
+    /// How responses are encoded: the `Coding` of their type.
+    #[doc(hidden)]
+    pub response_coding: &'static AnyCoding,
     /// Describes the request message to a schema.
     #[doc(hidden)]
     pub request: Describe,

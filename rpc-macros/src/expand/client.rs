@@ -2,7 +2,7 @@
 //! to look into the body to know that it is `Send`, and finds a cycle (E0391) where services call each other.
 
 use proc_macro2::TokenStream;
-use quote::quote;
+use quote::{quote, quote_spanned};
 use syn::{FnArg, Pat};
 
 use super::common;
@@ -60,11 +60,13 @@ fn call(service: &Service, method: &Method, place: usize) -> TokenStream {
             )
         }
     };
+    let arguments = quote!(&__METHODS[#index], #request);
+    let here = common::error_span(method);
     let call = match &method.context {
-        Some(cx) => quote! {
-            async move { self.0.with(#cx).#shape(&__METHODS[#index], #request).await }
-        },
-        None => quote!(self.0.#shape(&__METHODS[#index], #request)),
+        Some(cx) => {
+            quote_spanned!(here=> async move { self.0.with(#cx).#shape(#arguments).await })
+        }
+        None => quote_spanned!(here=> self.0.#shape(#arguments)),
     };
     quote!(#(#cfgs)* #signature { #made #call })
 }

@@ -2,7 +2,7 @@
 
 use proc_macro2::{Group, Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
-use syn::{ReturnType, Signature};
+use syn::{GenericArgument, PathArguments, ReturnType, Signature, Type, spanned::Spanned};
 
 use crate::model::{Method, Service};
 
@@ -30,7 +30,30 @@ pub(super) fn index(service: &Service, place: usize) -> TokenStream {
 
 /// The function of the runtime that carries calls of a method's shape.
 pub(super) fn shape(method: &Method) -> proc_macro2::Ident {
-    format_ident!("{}", method.shape())
+    format_ident!("{}", method.shape(), span = error_span(method))
+}
+
+/// Where the compiler is to say that the error of a method is none that a call can have: at its type, or where that would be.
+pub(super) fn error_span(method: &Method) -> Span {
+    let span = match &method.signature.output {
+        ReturnType::Default => method.signature.ident.span(),
+        ReturnType::Type(_, ty) => last_argument(ty).unwrap_or(ty).span(),
+    };
+    Span::call_site().located_at(span)
+}
+
+/// The `E` of `Result<T, E>`.
+fn last_argument(ty: &Type) -> Option<&Type> {
+    let Type::Path(path) = ty else {
+        return None;
+    };
+    let PathArguments::AngleBracketed(arguments) = &path.path.segments.last()?.arguments else {
+        return None;
+    };
+    match arguments.args.last()? {
+        GenericArgument::Type(ty) if arguments.args.len() > 1 => Some(ty),
+        _ => None,
+    }
 }
 
 /// `async fn f() -> T` as `fn f() -> impl Future<Output = T> + Send`. That is all that the macro does to a method.

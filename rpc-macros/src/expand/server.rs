@@ -1,7 +1,7 @@
 //! Prints the server: one match arm a method, which decodes, calls the implementation and encodes by one call of the runtime.
 
 use proc_macro2::TokenStream;
-use quote::quote;
+use quote::{quote, quote_spanned};
 
 use super::common;
 use crate::model::{Field, Method, Request, Service};
@@ -69,7 +69,8 @@ fn arm(service: &Service, method: &Method, place: usize) -> TokenStream {
         Some(_) => (Some(quote!(let cx = &call.context();)), Some(quote!(cx,))),
         None => (None, None),
     };
-    let call = quote!(call.#shape(|#request| target.#function(#cx #arguments)).await);
+    let handler = quote!(|#request| target.#function(#cx #arguments));
+    let call = quote_spanned!(common::error_span(method)=> call.#shape(#handler).await);
     match context {
         Some(context) => quote!(#(#cfgs)* #pattern => { #context #call }),
         None => quote!(#(#cfgs)* #pattern => #call,),

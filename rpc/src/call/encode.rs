@@ -8,6 +8,7 @@ use crate::codec::Codec;
 use crate::{
     message::Message,
     metadata::Metadata,
+    method::{AnyCoding, MethodDescriptor},
     status::{Result, Status},
     wire::{
         limits::{MAX_METADATA_BYTES, MAX_METADATA_ENTRIES},
@@ -23,16 +24,78 @@ thread_local! {
     static SCRATCH: Cell<BytesMut> = Cell::new(BytesMut::new());
 }
 
-/// Encodes `message`, which may have at most `limit_bytes`.
+/// How messages of one type are encoded and decoded.
 ///
-/// # Errors
-/// `RESOURCE_EXHAUSTED` if it is longer; the encoder's own.
-pub(crate) fn encode<M: Message>(
-    message: &M,
-    codec: Codec,
-    limit_bytes: usize,
-    path: &str,
-) -> Result<Bytes> {
+/// A descriptor holds one for its requests and one for its responses, erased. So `T: Message` is asked for where the descriptor is
+/// made and nowhere else: a type in a trait that is no message is one error of the compiler, not one for each side.
+pub(crate) struct Coding<T> {
+    encode: fn(&T, Codec, usize, &str) -> Result<Bytes>,
+    decode: Decode<T>,
+}
+
+/// Decodes a message of at most so many bytes for a call of this path.
+pub(crate) type Decode<T> = fn(Bytes, Codec, usize, &str) -> Result<T>;
+
+impl<T: Message> Coding<T> {
+    /// What a descriptor holds.
+    pub(crate) const ERASED: &'static AnyCoding = &Self {
+        encode: encode::<T>,
+        decode: decode::<T>,
+    };
+}
+
+impl<T: 'static> Coding<T> {
+    /// How the requests of a method are encoded.
+    pub(crate) fn of_requests(method: &MethodDescriptor) -> &'static Self {
+        Self::of(method.request_coding)
+    }
+
+    /// How the responses of a method are encoded.
+    pub(crate) fn of_responses(method: &MethodDescriptor) -> &'static Self {
+        Self::of(method.response_coding)
+    }
+
+    fn of(erased: &'static AnyCoding) -> &'static Self {
+        erased
+            .downcast_ref()
+            .expect("a descriptor and the calls of its methods come from the same trait")
+    }
+
+    /// Encodes `message`, which may have at most `limit_bytes`.
+    ///
+    /// # Errors
+    /// `RESOURCE_EXHAUSTED` if it is longer; the encoder's own.
+    pub(crate) fn encode(
+        &self,
+        message: &T,
+        codec: Codec,
+        limit_bytes: usize,
+        path: &str,
+    ) -> Result<Bytes> {
+        (self.encode)(message, codec, limit_bytes, path)
+    }
+
+    /// Decodes a message, which may have at most `limit_bytes`.
+    ///
+    /// # Errors
+    /// `RESOURCE_EXHAUSTED` if it is longer; the decoder's own.
+    pub(crate) fn decode(
+        &self,
+        bytes: Bytes,
+        codec: Codec,
+        limit_bytes: usize,
+        path: &str,
+    ) -> Result<T> {
+        (self.decode)(bytes, codec, limit_bytes, path)
+    }
+
+    /// The decoder alone.
+    pub(crate) const fn decoder(&self) -> Decode<T> {
+        self.decode
+    }
+}
+
+fn encode<M: Message>(message: &M, codec: Codec, limit_bytes: usize, path: &str) -> Result<Bytes> {
     // Taken, not borrowed: a message whose encoder encodes another one gets a buffer of its own.
     let mut buffer = SCRATCH.take();
     buffer.clear();
@@ -48,16 +111,7 @@ pub(crate) fn encode<M: Message>(
     Ok(bytes)
 }
 
-/// Decodes a message, which may have at most `limit_bytes`.
-///
-/// # Errors
-/// `RESOURCE_EXHAUSTED` if it is longer; the decoder's own.
-pub(crate) fn decode<M: Message>(
-    bytes: Bytes,
-    codec: Codec,
-    limit_bytes: usize,
-    path: &str,
-) -> Result<M> {
+fn decode<M: Message>(bytes: Bytes, codec: Codec, limit_bytes: usize, path: &str) -> Result<M> {
     check_size(bytes.len(), limit_bytes, path)?;
     M::decode(codec, bytes)
 }

@@ -3,6 +3,7 @@
 mod body;
 mod context;
 mod encode;
+mod error;
 mod expiry;
 mod peer;
 mod request;
@@ -12,7 +13,8 @@ mod streaming;
 pub use crate::codec::Codec;
 pub use body::{Body, BodyStream};
 pub use context::Context;
-pub(crate) use encode::{check_metadata, decode, encode};
+pub(crate) use encode::{Coding, check_metadata};
+pub use error::CallError;
 pub(crate) use expiry::{Expiry, Side};
 pub use peer::Peer;
 pub use request::{Method, Request};

@@ -7,13 +7,11 @@ use std::{
     task::{Context, Poll},
 };
 
-use bytes::Bytes;
 use futures_core::Stream;
 use tokio::sync::mpsc;
 
-use super::{Body, Codec, decode};
+use super::{Body, Codec, encode::Decode};
 use crate::{
-    message::Message,
     metadata::Metadata,
     status::{Result, Status},
 };
@@ -38,8 +36,6 @@ enum Source<T, E> {
         error: fn(Status) -> E,
     },
 }
-
-type Decode<T> = fn(Bytes, Codec, usize, &str) -> Result<T>;
 
 impl<T: Send + 'static, E: Send + 'static> Streaming<T, E> {
     /// From any stream of results; the first error ends the call with it.
@@ -111,9 +107,9 @@ impl<T, E> Streaming<T, E> {
         codec: Codec,
         limit_bytes: usize,
         path: &'static str,
+        decode: Decode<T>,
     ) -> Self
     where
-        T: Message,
         E: From<Status>,
     {
         Self(Source::Wire {
@@ -121,7 +117,7 @@ impl<T, E> Streaming<T, E> {
             codec,
             limit_bytes,
             path,
-            decode: decode::<T>,
+            decode,
             error: E::from,
         })
     }

@@ -12,8 +12,7 @@ use futures_core::Stream;
 
 use super::options::ResponseMetadata;
 use crate::{
-    call::{Body, BodyStream, Codec, Expiry, Streaming, encode},
-    message::Message,
+    call::{Body, BodyStream, CallError, Codec, Coding, Expiry, Streaming},
     metadata::Metadata,
     status::{Result, Status},
 };
@@ -21,17 +20,18 @@ use crate::{
 /// The requests of a stream, encoded one by one.
 ///
 /// No transport can carry an error in a request stream. So the first one cancels the call, and is kept for the caller.
-pub(super) struct Requests<Q, E> {
+pub(super) struct Requests<Q: 'static, E> {
     pub(super) stream: Streaming<Q, E>,
+    pub(super) coding: &'static Coding<Q>,
     pub(super) codec: Codec,
     pub(super) limit_bytes: usize,
     pub(super) path: &'static str,
     pub(super) failure: Arc<Failure>,
 }
 
-impl<Q, E> Unpin for Requests<Q, E> {}
+impl<Q: 'static, E> Unpin for Requests<Q, E> {}
 
-impl<Q: Message, E: Into<Status> + Send + 'static> BodyStream for Requests<Q, E> {
+impl<Q: Send + 'static, E: CallError> BodyStream for Requests<Q, E> {
     fn poll_message(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Option<Result<Bytes>>> {
         let this = self.get_mut();
         let item = match Pin::new(&mut this.stream).poll_next(cx) {
@@ -39,9 +39,10 @@ impl<Q: Message, E: Into<Status> + Send + 'static> BodyStream for Requests<Q, E>
             Poll::Ready(None) => return Poll::Ready(None),
             Poll::Ready(Some(item)) => item,
         };
-        let encoded = item
-            .map_err(Into::into)
-            .and_then(|item| encode(&item, this.codec, this.limit_bytes, this.path));
+        let encoded = item.map_err(Into::into).and_then(|item| {
+            this.coding
+                .encode(&item, this.codec, this.limit_bytes, this.path)
+        });
         Poll::Ready(Some(encoded.map_err(|status| {
             this.failure.set(status);
             Status::cancelled(format!("{}: the request stream failed", this.path))

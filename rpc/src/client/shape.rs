@@ -10,9 +10,8 @@ use super::{
     outgoing::{Failure, Requests, Responses},
 };
 use crate::{
-    call::{Body, Codec, Expiry, Method, Request, Response, Side, Streaming, decode, encode},
+    call::{Body, CallError, Codec, Coding, Expiry, Method, Request, Response, Side, Streaming},
     dispatch::Dispatch,
-    message::Message,
     metadata::Metadata,
     method::MethodDescriptor,
     observe,
@@ -33,9 +32,9 @@ impl<C: Dispatch> Client<C> {
         request: Q,
     ) -> Result<R, E>
     where
-        Q: Message,
-        R: Message,
-        E: From<Status>,
+        Q: Send + 'static,
+        R: Send + 'static,
+        E: CallError,
     {
         let call = async {
             let mut call = self.begin(method)?;
@@ -58,10 +57,10 @@ impl<C: Dispatch> Client<C> {
         request: Q,
     ) -> Result<Streaming<R, E2>, E>
     where
-        Q: Message,
-        R: Message,
-        E: From<Status>,
-        E2: From<Status>,
+        Q: Send + 'static,
+        R: Send + 'static,
+        E: CallError,
+        E2: CallError,
     {
         let call = async {
             let mut call = self.begin(method)?;
@@ -84,10 +83,10 @@ impl<C: Dispatch> Client<C> {
         requests: Streaming<Q, E3>,
     ) -> Result<R, E>
     where
-        Q: Message,
-        R: Message,
-        E: From<Status>,
-        E3: Into<Status> + Send + 'static,
+        Q: Send + 'static,
+        R: Send + 'static,
+        E: CallError,
+        E3: CallError,
     {
         let call = async {
             let mut call = self.begin(method)?;
@@ -111,11 +110,11 @@ impl<C: Dispatch> Client<C> {
         requests: Streaming<Q, E3>,
     ) -> Result<Streaming<R, E2>, E>
     where
-        Q: Message,
-        R: Message,
-        E: From<Status>,
-        E2: From<Status>,
-        E3: Into<Status> + Send + 'static,
+        Q: Send + 'static,
+        R: Send + 'static,
+        E: CallError,
+        E2: CallError,
+        E3: CallError,
     {
         let call = async {
             let mut call = self.begin(method)?;
@@ -126,7 +125,7 @@ impl<C: Dispatch> Client<C> {
     }
 
     /// One request, nothing answered: done when the transport has queued it. A call that could not be is counted and logged.
-    pub async fn oneway<Q: Message>(&self, method: &'static MethodDescriptor, request: Q) {
+    pub async fn oneway<Q: Send + 'static>(&self, method: &'static MethodDescriptor, request: Q) {
         let call = async {
             let mut call = self.begin(method)?;
             self.dispatch_one(&mut call, request).await
@@ -157,7 +156,7 @@ impl<C: Dispatch> Client<C> {
         })
     }
 
-    async fn dispatch_one<Q: Message>(
+    async fn dispatch_one<Q: Send + 'static>(
         &self,
         call: &mut Outgoing<'_>,
         request: Q,
@@ -200,13 +199,14 @@ impl<C: Dispatch> Client<C> {
         requests: Streaming<Q, E3>,
     ) -> Result<(Response, Codec, Arc<Failure>)>
     where
-        Q: Message,
-        E3: Into<Status> + Send + 'static,
+        Q: Send + 'static,
+        E3: CallError,
     {
         let codec = self.channel.codec(call.method.service());
         let failure = Arc::new(Failure::default());
         let body = Body::stream(Requests {
             stream: requests,
+            coding: Coding::of_requests(call.method),
             codec,
             limit_bytes: call.limit_bytes,
             path: call.method.path,
@@ -220,7 +220,7 @@ impl<C: Dispatch> Client<C> {
         Ok((call.captured(result)?, codec, failure))
     }
 
-    async fn read_one<R: Message>(
+    async fn read_one<R: Send + 'static>(
         &self,
         call: &mut Outgoing<'_>,
         codec: Codec,
@@ -258,10 +258,10 @@ impl<C: Dispatch> Client<C> {
         if let Some(capture) = call.options.and_then(CallOptions::captured) {
             capture.set_trailers(body.take_trailers());
         }
-        decode(message, codec, call.limit_bytes, path)
+        Coding::of_responses(call.method).decode(message, codec, call.limit_bytes, path)
     }
 
-    fn read_stream<R: Message, E2: From<Status>>(
+    fn read_stream<R: Send + 'static, E2: CallError>(
         &self,
         call: Outgoing<'_>,
         codec: Codec,
@@ -287,7 +287,8 @@ impl<C: Dispatch> Client<C> {
                 capture,
             })
         };
-        Streaming::from_body(body, codec, limit_bytes, method.path)
+        let coding = Coding::of_responses(method);
+        Streaming::from_body(body, codec, limit_bytes, method.path, coding.decoder())
     }
 }
 
@@ -301,8 +302,9 @@ struct Outgoing<'a> {
 }
 
 impl Outgoing<'_> {
-    fn encode<Q: Message>(&self, codec: Codec, request: &Q) -> Result<Bytes> {
-        encode(request, codec, self.limit_bytes, self.method.path)
+    fn encode<Q: Send + 'static>(&self, codec: Codec, request: &Q) -> Result<Bytes> {
+        Coding::of_requests(self.method)
+            .encode(request, codec, self.limit_bytes, self.method.path)
             .map_err(Status::with_not_accepted)
     }
 

@@ -14,7 +14,7 @@ use crate::{
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be sent as a message of its own",
     label = "not a message",
-    note = "write `#[tag(1)]` before the argument to send it as a field of a message: so it goes for Duration, SystemTime, Option, Vec, maps and enums without data",
+    note = "Duration, SystemTime, Option, Vec, maps and enums without data are fields of messages: write `#[tag(1)]` before the argument, which makes it one; wrap a result or the item of a stream in a `#[message]` struct",
     note = "a struct or enum of your own needs `#[message]`"
 )]
 pub trait Message: Sized + Send + 'static {

@@ -13,10 +13,9 @@ use futures_core::Stream;
 use super::guard::catch;
 use crate::{
     call::{
-        Body, BodyStream, Codec, Context, Expiry, Method, Request, Response, Side, Streaming,
-        check_metadata, decode, encode,
+        Body, BodyStream, CallError, Codec, Coding, Context, Expiry, Method, Request, Response,
+        Side, Streaming, check_metadata,
     },
-    message::Message,
     metadata::Metadata,
     method::MethodDescriptor,
     status::{Result, Status},
@@ -68,9 +67,9 @@ impl Call {
         handler: F,
     ) -> impl Future<Output = Result<Response>> + Send
     where
-        Q: Message,
-        R: Message,
-        E: Into<Status> + Send,
+        Q: Send + 'static,
+        R: Send + 'static,
+        E: CallError,
         F: FnOnce(Q) -> Fut + Send,
         Fut: Future<Output = Result<R, E>> + Send,
     {
@@ -90,10 +89,10 @@ impl Call {
         handler: F,
     ) -> impl Future<Output = Result<Response>> + Send
     where
-        Q: Message,
-        R: Message,
-        E: Into<Status> + Send,
-        E2: Into<Status> + Send + 'static,
+        Q: Send + 'static,
+        R: Send + 'static,
+        E: CallError,
+        E2: CallError,
         F: FnOnce(Q) -> Fut + Send,
         Fut: Future<Output = Result<Streaming<R, E2>, E>> + Send,
     {
@@ -113,10 +112,10 @@ impl Call {
         handler: F,
     ) -> impl Future<Output = Result<Response>> + Send
     where
-        Q: Message,
-        R: Message,
-        E: Into<Status> + Send,
-        E3: From<Status>,
+        Q: Send + 'static,
+        R: Send + 'static,
+        E: CallError,
+        E3: CallError,
         F: FnOnce(Streaming<Q, E3>) -> Fut + Send,
         Fut: Future<Output = Result<R, E>> + Send,
     {
@@ -136,11 +135,11 @@ impl Call {
         handler: F,
     ) -> impl Future<Output = Result<Response>> + Send
     where
-        Q: Message,
-        R: Message,
-        E: Into<Status> + Send,
-        E2: Into<Status> + Send + 'static,
-        E3: From<Status>,
+        Q: Send + 'static,
+        R: Send + 'static,
+        E: CallError,
+        E2: CallError,
+        E3: CallError,
         F: FnOnce(Streaming<Q, E3>) -> Fut + Send,
         Fut: Future<Output = Result<Streaming<R, E2>, E>> + Send,
     {
@@ -157,7 +156,7 @@ impl Call {
     /// Why the request could not be read.
     pub fn oneway<Q, F, Fut>(mut self, handler: F) -> impl Future<Output = Result<Response>> + Send
     where
-        Q: Message,
+        Q: Send + 'static,
         F: FnOnce(Q) -> Fut + Send,
         Fut: Future<Output = ()> + Send,
     {
@@ -181,7 +180,7 @@ impl Call {
     }
 
     /// Reads a request that must be exactly one message.
-    async fn read_one<Q: Message>(&mut self) -> Result<Q> {
+    async fn read_one<Q: Send + 'static>(&mut self) -> Result<Q> {
         let path = self.method.path;
         let body = &mut self.request.body;
         let is_stream = body.is_stream();
@@ -193,7 +192,7 @@ impl Call {
             extra?;
             return Err(wrong_number(path, "more than one message"));
         }
-        decode(
+        Coding::of_requests(self.method).decode(
             message,
             self.request.codec,
             self.method.message_limit_bytes(),
@@ -201,18 +200,19 @@ impl Call {
         )
     }
 
-    fn read_stream<Q: Message, E: From<Status>>(&mut self) -> Streaming<Q, E> {
+    fn read_stream<Q: Send + 'static, E: CallError>(&mut self) -> Streaming<Q, E> {
         Streaming::from_body(
             mem::replace(&mut self.request.body, Body::empty()),
             self.request.codec,
             self.method.message_limit_bytes(),
             self.method.path,
+            Coding::of_requests(self.method).decoder(),
         )
     }
 
-    fn answer<R: Message, E: Into<Status>>(self, response: Result<R, E>) -> Result<Response> {
+    fn answer<R: Send + 'static, E: CallError>(self, response: Result<R, E>) -> Result<Response> {
         let encoded = response.map_err(Into::into).and_then(|response| {
-            encode(
+            Coding::of_responses(self.method).encode(
                 &response,
                 self.request.codec,
                 self.method.message_limit_bytes(),
@@ -227,9 +227,9 @@ impl Call {
 
     fn answer_stream<R, E, E2>(mut self, responses: Result<Streaming<R, E2>, E>) -> Result<Response>
     where
-        R: Message,
-        E: Into<Status>,
-        E2: Into<Status> + Send + 'static,
+        R: Send + 'static,
+        E: CallError,
+        E2: CallError,
     {
         let stream = responses.map_err(|error| self.context.fail(error.into()))?;
         let metadata = self.context.headers(self.method)?;
@@ -271,7 +271,7 @@ struct Responses<R, E> {
 
 impl<R, E> Unpin for Responses<R, E> {}
 
-impl<R: Message, E: Into<Status> + Send + 'static> BodyStream for Responses<R, E> {
+impl<R: Send + 'static, E: CallError> BodyStream for Responses<R, E> {
     fn poll_message(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Option<Result<Bytes>>> {
         let this = self.get_mut();
         let polled = this.poll_item(cx);
@@ -286,7 +286,7 @@ impl<R: Message, E: Into<Status> + Send + 'static> BodyStream for Responses<R, E
     }
 }
 
-impl<R: Message, E: Into<Status> + Send + 'static> Responses<R, E> {
+impl<R: Send + 'static, E: CallError> Responses<R, E> {
     fn poll_item(&mut self, cx: &mut TaskContext<'_>) -> Poll<Option<Result<Bytes>>> {
         let expiry = match &mut self.expiry {
             Ok(expiry) => expiry,
@@ -310,7 +310,8 @@ impl<R: Message, E: Into<Status> + Send + 'static> Responses<R, E> {
             Ok(Poll::Ready(Some(Err(error)))) => Poll::Ready(Some(Err(error.into()))),
             Ok(Poll::Ready(Some(Ok(item)))) => {
                 let limit_bytes = self.method.message_limit_bytes();
-                Poll::Ready(Some(encode(&item, self.codec, limit_bytes, path)))
+                let coding = Coding::of_responses(self.method);
+                Poll::Ready(Some(coding.encode(&item, self.codec, limit_bytes, path)))
             }
             Err(panicked) => Poll::Ready(Some(Err(panicked))),
         }
