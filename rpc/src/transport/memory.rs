@@ -1,16 +1,14 @@
 //! [`Memory`]: a client and a server in one process, with nothing between them but encoded messages.
 
 use std::{
-    fmt,
-    future::ready,
-    mem,
+    fmt, mem,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker},
 };
 
 use bytes::Bytes;
-use tokio::sync::Semaphore;
+use tokio::{runtime::Handle, sync::Semaphore};
 
 use crate::{
     call::{Body, BodyStream, Codec, Peer, Request, Response},
@@ -24,7 +22,7 @@ use crate::{
 ///
 /// Messages are encoded and decoded as on every other transport. Handlers run inside the caller's own task: there is no queue
 /// and no task between the two, so a call that is dropped drops its handler at once, and a response stream that nobody reads does
-/// not run. One-way calls alone get a task of their own, since their caller does not wait.
+/// not run. One-way calls alone get a task of their own, since their caller does not wait; outside of a tokio runtime he does.
 pub struct Memory<D> {
     inner: Arc<D>,
     codec: Codec,
@@ -62,7 +60,8 @@ impl<D: Dispatch> Memory<D> {
         Ok(response)
     }
 
-    fn spawn_oneway(&self, request: Request) -> Result<Response> {
+    /// A task of its own for a call that nobody waits for; where there is no runtime to give it one, its caller does wait.
+    async fn dispatch_oneway(&self, request: Request) -> Result<Response> {
         let permit = Arc::clone(&self.oneway).try_acquire_owned().map_err(|_| {
             Status::resource_exhausted(format!(
                 "{}: {MAX_ONEWAY_IN_FLIGHT} one-way calls are running already",
@@ -71,13 +70,17 @@ impl<D: Dispatch> Memory<D> {
             .with_not_accepted()
         })?;
         let inner = Arc::clone(&self.inner);
-        tokio::spawn(async move {
+        let call = async move {
             let path = request.method.clone();
             if let Err(status) = inner.dispatch(request).await {
                 tracing::debug!(path = path.path(), %status, "a one-way call failed");
             }
             drop(permit);
-        });
+        };
+        match Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn(call)),
+            Err(_) => call.await,
+        }
         Ok(Response::new(Body::one(Bytes::new())))
     }
 }
@@ -90,7 +93,7 @@ impl<D: Dispatch> Dispatch for Memory<D> {
     fn dispatch_boxed(&self, mut request: Request) -> BoxFuture<'_, Result<Response>> {
         request.peer = Peer::Memory;
         if request.is_oneway() {
-            Box::pin(ready(self.spawn_oneway(request)))
+            Box::pin(self.dispatch_oneway(request))
         } else if request.body.is_stream() {
             Box::pin(self.dispatch_stream(request))
         } else {
