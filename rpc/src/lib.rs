@@ -26,12 +26,14 @@ pub mod status;
 pub mod transport;
 pub mod wire;
 
+mod block_on;
 mod random;
 
 #[cfg(test)]
 mod fixture;
 
 pub use blixard_rpc_macros::{Message, RpcError, iroh_service, message};
+pub use block_on::block_on;
 pub use call::{Context, Peer, Streaming};
 pub use client::{CallOptions, ResponseMetadata};
 pub use code::Code;
