@@ -12,7 +12,8 @@ mod fuzz;
 
 #[test]
 fn the_corpora_hold() {
-    let targets: [(&str, fn(&[u8])); 5] = [
+    type Check = fn(&[u8]);
+    let targets: [(&str, Check); 5] = [
         ("frame", fuzz::checks::frame),
         ("head", fuzz::checks::head),
         ("hello", fuzz::checks::hello),

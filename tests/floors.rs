@@ -460,7 +460,7 @@ fn walk(stream: TokenStream, visit: &mut impl FnMut(&[TokenTree], usize) -> usiz
         // `use a::{b}` is one visit; groups that it did not pass over are walked.
         for tree in &trees[done..at.min(trees.len())] {
             if let TokenTree::Group(group) = tree
-                && !(at - done > 1)
+                && at - done <= 1
             {
                 walk(group.stream(), visit);
             }

@@ -58,11 +58,11 @@ async fn endpoint() -> Endpoint {
         .alpns(vec![ALPN.to_vec()])
         .clear_ip_transports()
         .bind_addr("127.0.0.1:0")
-        .unwrap()
+        .expect("loopback is an address")
         .transport_config(transport_config())
         .bind()
         .await
-        .unwrap()
+        .expect("loopback can be bound")
 }
 
 async fn pair() -> (ServerHandle, IrohConnection) {
@@ -71,7 +71,7 @@ async fn pair() -> (ServerHandle, IrohConnection) {
     let connection = IrohConnector::new(endpoint().await)
         .dial(server.endpoint().addr())
         .await
-        .unwrap();
+        .expect("the server is there");
     (server, connection)
 }
 

@@ -215,7 +215,10 @@ async fn old_client(channel: Channel, server_is_new: bool) {
         };
         assert_eq!(client.put(machine.clone()).await.unwrap(), machine);
         let echo = client.echo(Streaming::from_iter([machine.clone()])).await;
-        assert_eq!(echo.unwrap().collect().await.unwrap(), [machine.clone()]);
+        assert_eq!(
+            echo.unwrap().collect().await.unwrap(),
+            std::slice::from_ref(&machine)
+        );
         let count = client.count(Streaming::from_iter(vec![machine; 5])).await;
         assert_eq!(count.unwrap(), 5);
     }

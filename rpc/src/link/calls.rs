@@ -144,12 +144,11 @@ impl<R> Calls<R> {
     ) {
         let mut table = self.lock();
         for (id, answer) in answers {
-            if let Some(slot) = table.find(id) {
-                if let State::Waiting(Some(waker)) =
+            if let Some(slot) = table.find(id)
+                && let State::Waiting(Some(waker)) =
                     std::mem::replace(&mut slot.state, State::Done(answer))
-                {
-                    wake.push(waker);
-                }
+            {
+                wake.push(waker);
             }
         }
     }
