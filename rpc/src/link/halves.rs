@@ -38,8 +38,19 @@ pub trait Link: Clone + Send + Sync + 'static {
     /// Who is on the other side.
     fn peer(&self) -> Peer;
 
-    /// How many packets were sent, and how many of them were lost, since the connection was opened.
-    fn packets(&self) -> (u64, u64);
+    /// What was counted since the connection was opened.
+    fn packets(&self) -> Packets;
+}
+
+/// Packets of a connection since it was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Packets {
+    /// How many were sent.
+    pub sent: u64,
+    /// How many of those were lost.
+    pub lost: u64,
+    /// How many were received.
+    pub received: u64,
 }
 
 /// The writing half of a stream. Dropping it ends the stream as [`finish`](Self::finish) does, which is why every call ends with

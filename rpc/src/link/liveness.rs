@@ -15,7 +15,7 @@ use tokio::{
 
 use super::{
     client::{DEFAULT_MAX_CALLS, MAX_LANES, Shared},
-    halves::{CloseCode, Link},
+    halves::{CloseCode, Link, Packets},
     writer::put_frame,
 };
 use crate::{
@@ -26,6 +26,9 @@ use crate::{
 
 /// The id of the Ping that opens a lane.
 pub(super) const HELLO_ID: RequestId = RequestId(*b"hello\0\x80\0\x80\0\0\0\0\0\0\0");
+
+/// How many times its time a peer may take to answer a Ping while packets come from it.
+const PATIENCE: u32 = 10;
 
 /// The share of packets lost, in thousandths, from which on calls are spread over several lanes.
 const LOSSY_PERMILLE: u64 = 2;
@@ -134,12 +137,11 @@ async fn ping<L: Link>(shared: &Arc<Shared<L>>) -> Status {
         shared.lane(Priority::Critical).outbox.put(|out| {
             put_frame(out, FrameType::Ping, None, false, ping_id(number), |_| {});
         });
-        let answered = timeout(config.timeout, pong.wait_for(|seen| *seen >= number)).await;
-        if answered.is_err() {
+        let unanswered = wait_for_pong(shared, config, &mut pong, number).await;
+        if let Some(after) = unanswered {
             return Status::unavailable(format!(
-                "{} has not answered a ping for {:?}: it is down, frozen or cut off",
+                "{} has not answered a ping for {after:?}: it is down, frozen or cut off",
                 shared.link.peer(),
-                config.timeout
             ));
         }
         *liveness
@@ -150,15 +152,40 @@ async fn ping<L: Link>(shared: &Arc<Shared<L>>) -> Status {
     unreachable!("2^64 pings take longer than any machine lasts")
 }
 
+/// Waits for the answer to a Ping; answers after how long it was given up.
+///
+/// A peer from which packets still come is not down: it may be so busy, or the connection so full, that the answer waits. It gets
+/// [`PATIENCE`] times as long.
+async fn wait_for_pong<L: Link>(
+    shared: &Shared<L>,
+    config: Config,
+    pong: &mut channel::Receiver<u64>,
+    number: u64,
+) -> Option<Duration> {
+    let mut waited = Duration::ZERO;
+    for _ in 0..PATIENCE {
+        let received = shared.link.packets().received;
+        let answered = timeout(config.timeout, pong.wait_for(|seen| *seen >= number)).await;
+        if answered.is_ok() {
+            return None;
+        }
+        waited += config.timeout;
+        if shared.link.packets().received == received {
+            break;
+        }
+    }
+    Some(waited)
+}
+
 /// One stream is as blocked by a lost packet as TCP is: while packets are lost, calls are spread over several.
 fn spread_over_loss<L: Link>(
     shared: &Shared<L>,
-    before: &mut (u64, u64),
+    before: &mut Packets,
     last_loss: &mut Option<Instant>,
 ) {
     let now = shared.link.packets();
-    let sent = now.0.saturating_sub(before.0);
-    let lost = now.1.saturating_sub(before.1);
+    let sent = now.sent.saturating_sub(before.sent);
+    let lost = now.lost.saturating_sub(before.lost);
     *before = now;
     let spread = if lost >= 2 && lost * 1000 >= sent * LOSSY_PERMILLE {
         *last_loss = Some(Instant::now());

@@ -23,7 +23,7 @@ mod writer;
 
 pub use budget::{MAX_INBOUND_BYTES, MAX_LANE_QUEUE_BYTES};
 pub use client::{Connection, DEFAULT_MAX_CALLS, MAX_LANES};
-pub use halves::{Broken, CloseCode, Link, RecvHalf, SendHalf, StreamCode};
+pub use halves::{Broken, CloseCode, Link, Packets, RecvHalf, SendHalf, StreamCode};
 pub use liveness::Config as LivenessConfig;
 pub use serve::{Drain, Limits, serve};
 

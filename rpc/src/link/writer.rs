@@ -4,7 +4,10 @@ use std::{future::poll_fn, task::Poll};
 
 use bytes::{Bytes, BytesMut};
 
-use super::halves::{Broken, SendHalf, StreamCode};
+use super::{
+    client::check_size,
+    halves::{Broken, SendHalf, StreamCode},
+};
 use crate::{
     call::{Body, Codec},
     metadata::Metadata,
@@ -124,6 +127,7 @@ impl<S: SendHalf> CallWriter<S> {
                         return Err(WriteError::Status(status));
                     }
                     Some(Ok(message)) if message.len() >= BY_REFERENCE_BYTES => {
+                        check_size(&message).map_err(WriteError::Status)?;
                         self.put_batch(&mut batch);
                         self.put_message(message);
                         self.flush().await?;

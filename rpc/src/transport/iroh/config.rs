@@ -20,15 +20,19 @@ pub const KEEP_ALIVE: Duration = Duration::from_millis(1300);
 
 /// How many bytes of one stream a peer may send ahead of what was read.
 ///
-/// More would not do: iroh's QUIC closes a connection, with "too many gaps in stream buffer", when a burst of losses leaves more
-/// than 1024 gaps in one stream, and in 1.25 MB of full packets there is no room for so many.
-pub const STREAM_WINDOW_BYTES: u32 = 1_250_000;
+/// Two things speak against more. Streams that nobody reads must not use up [`CONNECTION_WINDOW_BYTES`], for then no other stream
+/// of the connection moves. And iroh's QUIC closes a connection, with "too many gaps in stream buffer", when a burst of losses leaves
+/// more than 1024 gaps in one stream.
+pub const STREAM_WINDOW_BYTES: u32 = 512 * 1024;
 
-/// How many bytes of one connection a peer may send ahead of what was read.
-pub const CONNECTION_WINDOW_BYTES: u32 = 16 * 1024 * 1024;
+/// How many bytes of one connection a peer may send ahead of what was read: those of 64 streams that are not read at all.
+pub const CONNECTION_WINDOW_BYTES: u32 = 64 * STREAM_WINDOW_BYTES;
 
 /// How many bytes of one connection may be sent and not yet acknowledged.
-pub const SEND_WINDOW_BYTES: u64 = 16 * 1024 * 1024;
+///
+/// As many as the peer may let us send: a smaller window, which all streams share, would be filled by bulk, and then the most urgent
+/// call waits behind it whatever its priority.
+pub const SEND_WINDOW_BYTES: u64 = CONNECTION_WINDOW_BYTES as u64;
 
 /// How many streams a peer may have open beside those of its calls: its lanes.
 pub(super) const LANE_STREAMS: u32 = 64;

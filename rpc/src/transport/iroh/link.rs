@@ -17,7 +17,7 @@ use iroh::{
 use super::config::{CONNECTION_WINDOW_BYTES, LANE_STREAMS};
 use crate::{
     call::Peer,
-    link::{Broken, CloseCode, DEFAULT_MAX_CALLS, Link, RecvHalf, SendHalf, StreamCode},
+    link::{Broken, CloseCode, DEFAULT_MAX_CALLS, Link, Packets, RecvHalf, SendHalf, StreamCode},
 };
 
 /// A QUIC connection of an iroh endpoint.
@@ -90,9 +90,13 @@ impl Link for IrohLink {
         Peer::Key(*self.connection.remote_id().as_bytes())
     }
 
-    fn packets(&self) -> (u64, u64) {
+    fn packets(&self) -> Packets {
         let stats = self.connection.stats();
-        (stats.sent_packets, stats.lost_packets)
+        Packets {
+            sent: stats.sent_packets,
+            lost: stats.lost_packets,
+            received: stats.udp_rx.datagrams,
+        }
     }
 }
 
