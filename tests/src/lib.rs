@@ -1,3 +1,4 @@
 //! Harness of the tests of the whole.
 
 pub mod net;
+pub mod talk;

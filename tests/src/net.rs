@@ -1,6 +1,6 @@
 //! Endpoints on loopback, servers on them, and connections between them. What is called over them is the tests' own affair.
 
-use std::time::Duration;
+use std::{net::Ipv4Addr, time::Duration};
 
 use blixard_rpc::{
     Router,
@@ -23,16 +23,24 @@ pub async fn endpoint() -> Endpoint {
 /// # Panics
 /// If loopback cannot be bound.
 pub async fn endpoint_of(key: SecretKey) -> Endpoint {
+    endpoint_at(0, key).await
+}
+
+/// An endpoint with this key at this port, of the system's choice if it is 0.
+///
+/// # Panics
+/// If the port cannot be bound.
+pub async fn endpoint_at(port: u16, key: SecretKey) -> Endpoint {
     Endpoint::builder(presets::Minimal)
         .secret_key(key)
         .alpns(vec![ALPN.to_vec()])
         .clear_ip_transports()
-        .bind_addr("127.0.0.1:0")
+        .bind_addr((Ipv4Addr::LOCALHOST, port))
         .expect("loopback is an address")
         .transport_config(transport_config())
         .bind()
         .await
-        .expect("loopback can be bound")
+        .expect("the port can be bound")
 }
 
 /// Serves on an endpoint of its own.

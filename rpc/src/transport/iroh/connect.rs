@@ -103,6 +103,12 @@ impl IrohPeer {
         self.0.id
     }
 
+    /// The peer's key, and where it may be reached.
+    #[must_use]
+    pub fn address(&self) -> &EndpointAddr {
+        &self.0
+    }
+
     /// The text by which another process can dial the endpoint: its key and addresses.
     #[must_use]
     pub fn ticket(&self) -> String {

@@ -1,0 +1,32 @@
+//! The other process of `process.rs`: a server that prints its ticket, or a client whose call hangs.
+
+use std::{env, error::Error};
+
+use blixard_rpc::{
+    Channel,
+    transport::iroh::{IrohConnector, IrohPeer, IrohServer},
+};
+use blixard_tests::{
+    net::{endpoint, endpoint_at},
+    talk::{Talk, TalkClient, Talker},
+};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["serve", port, key] => {
+            let endpoint = endpoint_at(port.parse()?, key.parse()?).await;
+            let server = IrohServer::new(Talker::default().router()).spawn(endpoint);
+            println!("{}", server.peer().ticket());
+            std::future::pending().await
+        }
+        ["hang", ticket] => {
+            let peer: IrohPeer = ticket.parse()?;
+            let connection = IrohConnector::new(endpoint().await).dial(peer).await?;
+            let client = TalkClient::new(Channel::new(connection));
+            Ok(client.hang().await?)
+        }
+        _ => Err("usage: peer serve <PORT> <KEY> | peer hang <TICKET>".into()),
+    }
+}
