@@ -217,6 +217,8 @@ impl<T: Value> Field for Vec<T> {
             }
         } else if !self.is_empty() {
             key(tag, WireType::LengthDelimited, out);
+            // At least a byte each.
+            out.reserve(self.len());
             delimited(out, |out| self.iter().for_each(|value| value.put(out)));
         }
     }

@@ -6,15 +6,12 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use prost::{
-    Message,
-    encoding::{WireType, encode_varint},
-};
+use prost::{Message, encoding::WireType};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::{
     DecodeError, Field, FieldType, Input, Key, Schema, Value, ValueType,
-    encode::{delimited, key},
+    encode::{delimited, key, varint},
     field::{Wire, WireRef},
 };
 
@@ -122,7 +119,7 @@ pub fn deserialize<'de, T: ProstField<K>, K, D: Deserializer<'de>>(
 impl<M: Message + Default + 'static> ProstField<One> for M {
     fn put(&self, tag: u32, out: &mut BytesMut) {
         key(tag, WireType::LengthDelimited, out);
-        encode_varint(self.encoded_len() as u64, out);
+        varint(self.encoded_len() as u64, out);
         self.encode_raw(out);
     }
 

@@ -1,11 +1,14 @@
 //! The types of the language that a field can hold: numbers, strings, bytes, `()`.
 
 use bytes::{BufMut, Bytes, BytesMut};
-use prost::encoding::{WireType, encode_varint};
+use prost::encoding::WireType;
 use prost_types::field_descriptor_proto::Type;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::{DecodeError, Field, FieldType, Input, Key, Schema, Value, ValueType, encode::slice};
+use super::{
+    DecodeError, Field, FieldType, Input, Key, Schema, Value, ValueType,
+    encode::{slice, varint},
+};
 
 macro_rules! scalar {
     ($type:ty, $proto:ident, $wire:ident, $rust:literal,
@@ -54,30 +57,30 @@ macro_rules! scalar {
 }
 
 scalar!(bool, Bool, Varint, "bool",
-    put(value, out) encode_varint(u64::from(value), out),
+    put(value, out) varint(u64::from(value), out),
     take(input) Ok(input.varint()? != 0));
 scalar!(i64, Int64, Varint, "i64",
-    put(value, out) encode_varint(value as u64, out),
+    put(value, out) varint(value as u64, out),
     take(input) Ok(input.varint()? as Self));
 scalar!(u64, Uint64, Varint, "u64",
-    put(value, out) encode_varint(value, out),
+    put(value, out) varint(value, out),
     take(input) input.varint());
 // What does not fit in 32 bits is cut, as the protobuf documents ask.
 scalar!(i32, Int32, Varint, "i32",
-    put(value, out) encode_varint(i64::from(value) as u64, out),
+    put(value, out) varint(i64::from(value) as u64, out),
     take(input) Ok(input.varint()? as Self));
 scalar!(u32, Uint32, Varint, "u32",
-    put(value, out) encode_varint(u64::from(value), out),
+    put(value, out) varint(u64::from(value), out),
     take(input) Ok(input.varint()? as Self));
 // Protobuf has no numbers this small: a value that does not fit is an error, not another number.
 scalar!(i8, Int32, Varint, "i8",
-    put(value, out) encode_varint(i64::from(value) as u64, out),
+    put(value, out) varint(i64::from(value) as u64, out),
     take(input) narrow(input.varint()? as i32));
 scalar!(i16, Int32, Varint, "i16",
-    put(value, out) encode_varint(i64::from(value) as u64, out),
+    put(value, out) varint(i64::from(value) as u64, out),
     take(input) narrow(input.varint()? as i32));
 scalar!(u16, Uint32, Varint, "u16",
-    put(value, out) encode_varint(u64::from(value), out),
+    put(value, out) varint(u64::from(value), out),
     take(input) narrow(input.varint()? as u32));
 scalar!(f32, Float, ThirtyTwoBit, "f32",
     put(value, out) out.put_f32_le(value),

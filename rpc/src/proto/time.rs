@@ -3,10 +3,13 @@
 use std::time::{Duration, SystemTime};
 
 use bytes::BytesMut;
-use prost::encoding::{WireType, encode_key, encode_varint};
+use prost::encoding::WireType;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::{DecodeError, Input, Schema, Value, ValueType, encode::delimited};
+use super::{
+    DecodeError, Input, Schema, Value, ValueType,
+    encode::{delimited, key, varint},
+};
 
 /// What both have in common on the wire: `int64 seconds = 1; int32 nanos = 2;`.
 #[derive(Clone, Copy, Default)]
@@ -19,12 +22,12 @@ impl Parts {
     fn put(self, out: &mut BytesMut) {
         delimited(out, |out| {
             if self.seconds != 0 {
-                encode_key(1, WireType::Varint, out);
-                encode_varint(self.seconds as u64, out);
+                key(1, WireType::Varint, out);
+                varint(self.seconds as u64, out);
             }
             if self.nanos != 0 {
-                encode_key(2, WireType::Varint, out);
-                encode_varint(i64::from(self.nanos) as u64, out);
+                key(2, WireType::Varint, out);
+                varint(i64::from(self.nanos) as u64, out);
             }
         });
     }
