@@ -5,11 +5,41 @@ use std::{fs, path::PathBuf};
 
 use proc_macro2::TokenStream;
 
-/// Expands the `#[iroh_service]` traits and the `#[derive(RpcError)]` enums in a file.
+/// Whether the item is a struct or enum with `#[message]`.
+fn is_message(item: &syn::Item) -> bool {
+    let attrs = match item {
+        syn::Item::Struct(item) => &item.attrs,
+        syn::Item::Enum(item) => &item.attrs,
+        _ => return false,
+    };
+    attrs.iter().any(|attr| attr.path().is_ident("message"))
+}
+
+/// The item without `#[message]`, as the compiler gives it to that attribute.
+fn without_message(item: &syn::Item) -> TokenStream {
+    let mut item: syn::DeriveInput = syn::parse_quote!(#item);
+    let place = item
+        .attrs
+        .iter()
+        .position(|attr| attr.path().is_ident("message"));
+    item.attrs.remove(place.unwrap());
+    quote::quote!(#item)
+}
+
+/// Expands the `#[iroh_service]` traits, the `#[message]` types and the `#[derive(RpcError)]` enums in a file.
 fn expand(source: &str) -> String {
     let file: syn::File = syn::parse_str(source).unwrap();
     let mut out = TokenStream::new();
     for item in file.items {
+        if is_message(&item) {
+            let with_derive =
+                crate::message::attribute(&TokenStream::new(), without_message(&item));
+            out.extend(crate::message::derive(
+                &syn::parse2(with_derive.clone()).unwrap(),
+            ));
+            out.extend(with_derive);
+            continue;
+        }
         let mut item = match item {
             syn::Item::Trait(item) => item,
             syn::Item::Enum(item) => {

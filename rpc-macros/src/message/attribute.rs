@@ -3,7 +3,7 @@
 use proc_macro2::{Group, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
 use syn::{
-    Attribute, Data, DeriveInput, Fields, Ident, Item, LitStr, parse_quote, spanned::Spanned,
+    Attribute, Data, DeriveInput, Field, Fields, Ident, Item, LitStr, parse_quote, spanned::Spanned,
 };
 
 use super::{expand, parse};
@@ -59,6 +59,22 @@ fn expand(arguments: &TokenStream, mut input: DeriveInput) -> TokenStream {
         #[serde(crate = "::blixard_rpc::codegen::serde")]
         #input
     }
+}
+
+/// That `#[message]` has been here.
+pub(super) fn require(input: &DeriveInput) -> syn::Result<()> {
+    let mut fields: Box<dyn Iterator<Item = &Field>> = match &input.data {
+        Data::Struct(data) => Box::new(data.fields.iter()),
+        Data::Enum(data) => Box::new(data.variants.iter().flat_map(|variant| &variant.fields)),
+        Data::Union(_) => Box::new(std::iter::empty()),
+    };
+    if fields.all(|field| field.attrs.iter().any(parse::is_ours)) {
+        return Ok(());
+    }
+    Err(syn::Error::new(
+        input.ident.span(),
+        "write `#[message]` instead of `#[derive(Message)]`: it also derives what postcard needs, in the form that it needs",
+    ))
 }
 
 /// Tells serde how to treat each field, and Rust how to number variants.

@@ -10,9 +10,10 @@ pub(crate) use attribute::attribute;
 use proc_macro2::TokenStream;
 use syn::DeriveInput;
 
-/// The derive: what it is made of, or all that is wrong with it.
+/// The derive: what it is made of, or all that is wrong with it. Only `#[message]` writes it: without what that tells serde, the two
+/// codecs would differ.
 pub(crate) fn derive(input: &DeriveInput) -> TokenStream {
-    match parse::parse(input) {
+    match parse::parse(input).and_then(|message| attribute::require(input).map(|()| message)) {
         Ok(message) => expand::expand(&message),
         Err(error) => {
             let error = error.into_compile_error();

@@ -405,8 +405,11 @@ pub(super) fn refuse_serde(attrs: &[Attribute], errors: &mut Errors) {
 }
 
 /// Whether `#[message]` has written this attribute.
-fn is_ours(attribute: &Attribute) -> bool {
-    let mut ours = true;
+pub(super) fn is_ours(attribute: &Attribute) -> bool {
+    let mut ours = attribute.path().is_ident("serde");
+    if !ours {
+        return false;
+    }
     let parsed = attribute.parse_nested_meta(|meta| {
         let value: syn::LitStr = meta.value()?.parse()?;
         let ident = meta.path.get_ident().map(ToString::to_string);

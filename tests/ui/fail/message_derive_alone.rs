@@ -1,0 +1,8 @@
+use blixard_rpc::Message;
+
+#[derive(Message)]
+struct Greeting {
+    text: String,
+}
+
+fn main() {}
