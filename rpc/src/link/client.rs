@@ -23,7 +23,7 @@ use super::{
     budget::Budget,
     calls::{Answer, Calls},
     halves::{Broken, CloseCode, Link, SendHalf, StreamCode},
-    lane::{Frames, LaneEnd, Outbox, Put, pump, yield_once},
+    lane::{Frames, LaneEnd, Outbox, Put, pump},
     liveness::{self, Liveness},
     reader::{FrameReader, ReadError},
     stream,
@@ -531,7 +531,6 @@ async fn run_lane<L: Link>(shared: Arc<Shared<L>>, lane: Arc<Lane>, priority: Pr
                         arrived: Vec::new(),
                         wake: Vec::new(),
                     };
-                    yield_once().await;
                     let end = pump(&mut send, &mut reader, &lane.outbox, &mut frames).await;
                     if matches!(end, LaneEnd::Failed(_)) {
                         send.reset(StreamCode::Cancelled);

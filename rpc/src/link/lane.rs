@@ -5,9 +5,8 @@
 
 use std::{
     fmt,
-    future::{Future, poll_fn},
+    future::poll_fn,
     mem,
-    pin::Pin,
     sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll, Waker},
 };
@@ -220,6 +219,8 @@ pub(super) async fn pump<S: SendHalf, R: RecvHalf>(
         outbox,
         frames,
         writing: Bytes::new(),
+        has_read: false,
+        has_yielded: false,
     };
     let end = poll_fn(|cx| pump.poll(cx)).await;
     drop(closer);
@@ -240,6 +241,8 @@ struct Pump<'a, S, R, F> {
     outbox: &'a Outbox,
     frames: &'a mut F,
     writing: Bytes,
+    has_read: bool,
+    has_yielded: bool,
 }
 
 impl<S: SendHalf, R: RecvHalf, F: Frames> Pump<'_, S, R, F> {
@@ -249,6 +252,15 @@ impl<S: SendHalf, R: RecvHalf, F: Frames> Pump<'_, S, R, F> {
                 Ok(read) => read,
                 Err(error) => return Poll::Ready(LaneEnd::Failed(error)),
             };
+            // What frames that were read just now have queued is complete. Otherwise it was one of several tasks that are ready now:
+            // let all of them queue theirs.
+            let others_first = !mem::take(&mut self.has_read) && !self.has_yielded;
+            if others_first && self.writing.is_empty() && self.outbox.queued_bytes() > 0 {
+                self.has_yielded = true;
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            self.has_yielded = false;
             match self.poll_write(cx) {
                 Ok(Write::Empty) if self.frames.is_done() => return Poll::Ready(LaneEnd::Finished),
                 Ok(_) => {}
@@ -273,7 +285,10 @@ impl<S: SendHalf, R: RecvHalf, F: Frames> Pump<'_, S, R, F> {
                 return Ok(Read::Full);
             }
             match self.reader.poll_frame(cx)? {
-                Poll::Ready(Some((header, payload))) => self.frames.on_frame(header, payload)?,
+                Poll::Ready(Some((header, payload))) => {
+                    self.has_read = true;
+                    self.frames.on_frame(header, payload)?;
+                }
                 Poll::Ready(None) => return Ok(Read::Ended),
                 Poll::Pending => {
                     self.frames.on_pause();
@@ -317,23 +332,4 @@ enum Read {
 enum Write {
     Empty,
     Blocked,
-}
-
-/// Lets every task that is ready run once, so that what they queue travels in one write.
-pub(super) fn yield_once() -> impl Future<Output = ()> {
-    Yield(false)
-}
-
-struct Yield(bool);
-
-impl Future for Yield {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if mem::replace(&mut self.0, true) {
-            return Poll::Ready(());
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    }
 }
