@@ -1,9 +1,13 @@
-//! Builds the programs in `pass/` and `fail/`, all in one go. `TRYBUILD=overwrite cargo test -p blixard-ui-tests` writes the expected
-//! messages anew; read them before they are committed.
+//! Builds and runs the programs in `pass/`, and checks what the compiler says of those in `fail/`.
+//! `TRYBUILD=overwrite cargo test -p blixard-ui-tests` writes the expected messages anew; read them before they are committed.
 
 #[test]
-fn ui() {
-    let cases = trybuild::TestCases::new();
-    cases.pass("pass/*.rs");
-    cases.compile_fail("fail/*.rs");
+fn what_is_right_runs() {
+    trybuild::TestCases::new().pass("pass/*.rs");
+}
+
+/// On its own: where nothing is to run, all programs are checked in one go.
+#[test]
+fn what_is_wrong_is_explained() {
+    trybuild::TestCases::new().compile_fail("fail/*.rs");
 }
