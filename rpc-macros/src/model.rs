@@ -178,8 +178,10 @@ pub(crate) struct Input {
 /// An item of the trait as it was typed.
 pub(crate) enum Item {
     Method(Box<RawMethod>),
-    /// Not a method, or not (yet) parseable.
+    /// Not a method.
     Other(TokenStream),
+    /// Not parseable (yet), which was reported.
+    Broken(TokenStream),
 }
 
 /// A method as it was typed.

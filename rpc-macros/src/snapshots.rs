@@ -122,3 +122,75 @@ fn expansions_are_short() {
         );
     }
 }
+
+/// What an editor hands in while somebody types: the trait must still come out, with what is right in it.
+#[test]
+fn half_typed_input_is_still_a_trait() {
+    let check = |settings: &str, source: &str, parts: &[&str]| {
+        let settings = settings.parse().unwrap();
+        let out = crate::service(settings, source.parse().unwrap()).to_string();
+        for part in parts {
+            assert!(
+                out.contains(part),
+                "`{part}` is not in what comes of {source}:\n{out}"
+            );
+        }
+    };
+    let rest = "async fn other (& self , a : u32) -> Result < u32 > ;";
+    let trait_and_client = [
+        "trait Store :",
+        "fn other",
+        "struct StoreClient",
+        "impl < __C : __rpc :: Dispatch",
+        "compile_error",
+    ];
+    for half in [
+        "",
+        "async fn get(&self, key: ) -> Result<String>;",
+        "async fn get(&self, key: String) -> ;",
+        "async fn get(&self, key: String) -> Result<String>",
+        "async fn get(&self",
+        "async fn get",
+        "async",
+        "#[rpc(dead",
+        "#[rpc(deadline = )] async fn get(&self) -> Result<()>;",
+        "fn get(&self);",
+        "as",
+        "/// Docs of nothing yet.",
+    ] {
+        // An editor closes what is open before it calls a macro.
+        let open = |c| half.matches(c).count();
+        let half = format!(
+            "{half}{}{}",
+            ")".repeat(open('(') - open(')')),
+            "]".repeat(open('[') - open(']'))
+        );
+        let parts = if half.is_empty() {
+            &trait_and_client[..4]
+        } else {
+            &trait_and_client[..]
+        };
+        check("", &format!("pub trait Store {{ {rest} {half}\n}}"), parts);
+    }
+    check(
+        "pack",
+        &format!("trait Store {{ {rest} }}"),
+        &trait_and_client,
+    );
+    check(
+        "package = ",
+        &format!("trait Store {{ {rest} }}"),
+        &trait_and_client,
+    );
+    // A body is not looked into: what is half-typed there is the compiler's business.
+    let body = "async fn get(&self) -> Result<u32> { let x = self. ; x. }";
+    check(
+        "",
+        &format!("trait Store {{ {rest} {body} }}"),
+        &["let x = self . ; x ."],
+    );
+    // Where not even a trait is left, the tokens come out as they are.
+    check("", "pub trait", &["pub trait", "compile_error"]);
+    check("", "pub trait Store", &["pub trait Store", "compile_error"]);
+    check("", "", &["compile_error"]);
+}

@@ -39,7 +39,7 @@ pub(crate) fn fallback(input: &Input) -> TokenStream {
             let function = common::function(&declared(method), method.body.as_ref());
             quote!(#(#attrs)* #function)
         }
-        Item::Other(tokens) => tokens.clone(),
+        Item::Other(tokens) | Item::Broken(tokens) => tokens.clone(),
     });
     let supertraits = supertraits.iter();
     let names = service::names(vis, ident, &ident.to_string(), &[]);
@@ -107,8 +107,11 @@ fn stub(input: &Input) -> Option<TokenStream> {
     let client = model::client(ident);
     let mut methods = Vec::new();
     for item in &input.items {
-        let Item::Method(method) = item else {
-            return None;
+        let method = match item {
+            Item::Method(method) => method,
+            Item::Other(_) => return None,
+            // Somebody is typing: the rest of the trait goes on.
+            Item::Broken(_) => continue,
         };
         if method.body.is_some() {
             continue;

@@ -78,6 +78,7 @@ fn trait_item(input: ParseStream, errors: &Errors) -> syn::Result<Option<Input>>
 
 fn trait_member(input: ParseStream, errors: &Errors) -> syn::Result<Item> {
     let fork = input.fork();
+    let mut broken = false;
     match method(&fork) {
         Ok(method) => {
             input.advance_to(&fork);
@@ -85,7 +86,10 @@ fn trait_member(input: ParseStream, errors: &Errors) -> syn::Result<Item> {
                 return Ok(Item::Method(Box::new(method)));
             }
         }
-        Err(error) => errors.push(error),
+        Err(error) => {
+            errors.push(error);
+            broken = true;
+        }
     }
     let mut tokens = TokenStream::new();
     while !input.is_empty() {
@@ -100,7 +104,11 @@ fn trait_member(input: ParseStream, errors: &Errors) -> syn::Result<Item> {
             break;
         }
     }
-    Ok(Item::Other(tokens))
+    Ok(if broken {
+        Item::Broken(tokens)
+    } else {
+        Item::Other(tokens)
+    })
 }
 
 /// A method, or `None` if another kind of item comes.

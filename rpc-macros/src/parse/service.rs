@@ -25,6 +25,7 @@ pub(crate) fn service(input: &Input, settings: TokenStream, errors: &Errors) -> 
                 other(tokens, errors);
                 None
             }
+            Item::Broken(_) => None,
         })
         .collect::<Vec<_>>();
     Service {
@@ -100,9 +101,9 @@ fn head(input: &Input, errors: &Errors) {
 
 /// An item that is no method.
 fn other(tokens: &TokenStream, errors: &Errors) {
-    let Ok(item) = syn::parse2::<syn::TraitItem>(tokens.clone()) else {
-        // `input` has said what is wrong with it.
-        return;
+    let item = match syn::parse2::<syn::TraitItem>(tokens.clone()) {
+        Ok(item) => item,
+        Err(error) => return errors.push(error),
     };
     match item {
         syn::TraitItem::Type(item) => errors.at(
