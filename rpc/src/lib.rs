@@ -32,7 +32,11 @@ mod random;
 #[cfg(test)]
 mod fixture;
 
-pub use blixard_rpc_macros::{Message, RpcError, iroh_service, message};
+#[doc = include_str!("../docs/rpc_error.md")]
+pub use blixard_rpc_macros::RpcError;
+#[doc = include_str!("../docs/iroh_service.md")]
+pub use blixard_rpc_macros::iroh_service;
+pub use blixard_rpc_macros::{Message, message};
 pub use block_on::block_on;
 pub use call::{Context, Peer, Streaming};
 pub use client::{CallOptions, ResponseMetadata};

@@ -5,9 +5,6 @@ use std::{collections::HashMap, time::Duration};
 
 use blixard_rpc::{Result, iroh_service, message};
 
-#[path = "../support.rs"]
-mod support;
-
 #[message]
 #[derive(Clone, Debug, PartialEq)]
 pub struct Point {
@@ -73,7 +70,7 @@ impl Arguments for Real {
 }
 
 fn main() {
-    support::block_on(async {
+    blixard_rpc::block_on(async {
         let client = ArgumentsClient::new(ArgumentsServer::new(Real));
         let point = Point { x: 1, y: -2 };
         assert_eq!(client.none().await.unwrap(), "none");

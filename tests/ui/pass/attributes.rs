@@ -3,9 +3,6 @@
 
 use blixard_rpc::{Priority, Result, iroh_service};
 
-#[path = "../support.rs"]
-mod support;
-
 /// All that can be said.
 ///
 ///  Indented by one.
@@ -64,7 +61,7 @@ pub trait Obsolete {
 }
 
 fn main() {
-    support::block_on(async {
+    blixard_rpc::block_on(async {
         let client = AttributesClient::new(AttributesServer::new(Real));
         #[allow(deprecated)]
         let old = client.old().await.unwrap();

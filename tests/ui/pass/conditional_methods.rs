@@ -3,9 +3,6 @@
 
 use blixard_rpc::{Context, Result, iroh_service, message};
 
-#[path = "../support.rs"]
-mod support;
-
 #[cfg(not(unix))]
 struct OnlyElsewhere;
 
@@ -52,7 +49,7 @@ impl Conditional for Real {
 }
 
 fn main() {
-    support::block_on(async {
+    blixard_rpc::block_on(async {
         let client = ConditionalClient::new(ConditionalServer::new(Real));
         let cx = Context::background();
         assert_eq!(client.first().await.unwrap(), "first");

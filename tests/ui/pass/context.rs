@@ -5,9 +5,6 @@ use std::time::Duration;
 
 use blixard_rpc::{CallOptions, Context, ResponseMetadata, Result, iroh_service};
 
-#[path = "../support.rs"]
-mod support;
-
 #[iroh_service]
 trait Who {
     async fn only(&self, cx: &Context) -> Result<String>;
@@ -43,7 +40,7 @@ impl Who for Real {
 }
 
 fn main() {
-    support::block_on(async {
+    blixard_rpc::block_on(async {
         let client = WhoClient::new(WhoServer::new(Real));
         let cx = Context::background();
         assert_eq!(client.only(&cx).await.unwrap(), "/Who/Only None");

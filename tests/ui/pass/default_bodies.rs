@@ -3,9 +3,6 @@
 
 use blixard_rpc::{Context, Result, Status, iroh_service};
 
-#[path = "../support.rs"]
-mod support;
-
 #[iroh_service]
 trait Counter {
     async fn count(&self, text: String) -> Result<u64>;
@@ -47,7 +44,7 @@ impl Counter for Nothing {
 }
 
 fn main() {
-    support::block_on(async {
+    blixard_rpc::block_on(async {
         let client = CounterClient::new(CounterServer::new(Letters));
         assert_eq!(client.twice("abc".into()).await.unwrap(), 6);
         let status = client.twice(String::new()).await.unwrap_err();

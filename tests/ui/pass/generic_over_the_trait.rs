@@ -3,9 +3,6 @@
 
 use blixard_rpc::{Channel, Result, iroh_service};
 
-#[path = "../support.rs"]
-mod support;
-
 #[iroh_service]
 pub trait Clock {
     async fn now(&self) -> Result<u64>;
@@ -42,7 +39,7 @@ async fn ask<C: Clock>(clock: C) -> u64 {
 }
 
 fn main() {
-    support::block_on(is_send(async {
+    blixard_rpc::block_on(is_send(async {
         assert_eq!(ask(Real).await, 1);
         assert_eq!(ask(Double(5)).await, 5);
         let server = ClockServer::new(Late(Real));

@@ -2,9 +2,6 @@
 #![deny(warnings)]
 #![allow(dead_code, non_camel_case_types)]
 
-#[path = "../support.rs"]
-mod support;
-
 mod user {
     use ::blixard_rpc::{Context as Cx, iroh_service, message};
 
@@ -116,7 +113,7 @@ mod without_prelude {
 fn main() {
     use user::Hygiene as _;
 
-    support::block_on(async {
+    blixard_rpc::block_on(async {
         let client = user::HygieneClient::new(user::HygieneServer::new(user::Real));
         assert_eq!(client.c(user::C { value: 1 }).await.unwrap().value, 1);
         let cx = blixard_rpc::Context::background();

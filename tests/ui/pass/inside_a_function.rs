@@ -1,9 +1,6 @@
 //! A service may be declared in a function, by a macro, or twice of one name in two modules.
 #![deny(warnings)]
 
-#[path = "../support.rs"]
-mod support;
-
 macro_rules! service {
     ($(#[$doc:meta])* $vis:vis $name:ident, $method:ident($argument:ident: $ty:ty) -> $result:ty) => {
         $(#[$doc])*
@@ -59,7 +56,7 @@ fn main() {
         }
     }
 
-    support::block_on(async {
+    blixard_rpc::block_on(async {
         let client = LocalClient::new(LocalServer::new(Here));
         assert_eq!(client.call("a".into(), "b".into()).await.unwrap(), "ab");
 

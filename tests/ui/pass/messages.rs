@@ -80,7 +80,10 @@ pub enum Level {
 enum Expression {
     Number(f64),
     Not(Box<Self>),
-    All { of: Vec<Self>, named: HashMap<String, Expression> },
+    All {
+        of: Vec<Self>,
+        named: HashMap<String, Expression>,
+    },
     Empty,
 }
 

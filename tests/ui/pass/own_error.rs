@@ -3,9 +3,6 @@
 
 use blixard_rpc::{Code, Status, Streaming, iroh_service};
 
-#[path = "../support.rs"]
-mod support;
-
 #[derive(Debug, PartialEq)]
 pub enum BankError {
     Broke,
@@ -68,7 +65,7 @@ impl Bank for Poor {
 }
 
 fn main() {
-    support::block_on(async {
+    blixard_rpc::block_on(async {
         let bank = BankClient::new(BankServer::new(Poor));
         assert_eq!(bank.draw(3).await, Ok(7));
         assert_eq!(bank.draw(30).await, Err(BankError::Broke));

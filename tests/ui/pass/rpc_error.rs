@@ -5,9 +5,6 @@ use std::{error::Error as _, fmt};
 
 use blixard_rpc::{Code, RpcError, Status, Streaming, iroh_service};
 
-#[path = "../support.rs"]
-mod support;
-
 /// How a bank fails.
 #[derive(Clone, Debug, RpcError)]
 #[rpc(package = "bank.v1")]
@@ -117,7 +114,7 @@ impl Bank for Real {
 
 fn main() {
     let bank = BankClient::new(BankServer::new(Real));
-    let fail = |how| support::block_on(bank.fail(how)).unwrap_err();
+    let fail = |how| blixard_rpc::block_on(bank.fail(how)).unwrap_err();
 
     let error = fail(0);
     assert!(matches!(error, BankError::NoAccount { id: 7 }), "{error:?}");
@@ -144,15 +141,15 @@ fn main() {
     assert_eq!((status.code(), status.message()), (Code::DataLoss, "gone"));
     assert_eq!(error.to_string(), "DATA_LOSS: gone");
 
-    let mut stream = support::block_on(bank.follow(2)).unwrap();
-    let item = support::block_on(stream.next()).unwrap();
+    let mut stream = blixard_rpc::block_on(bank.follow(2)).unwrap();
+    let item = blixard_rpc::block_on(stream.next()).unwrap();
     assert!(matches!(item, Err(BankError::Limit(30))), "{item:?}");
 
-    let plain = support::block_on(bank.plain(0)).unwrap_err();
+    let plain = blixard_rpc::block_on(bank.plain(0)).unwrap_err();
     assert!(matches!(plain, Plain::First), "{plain:?}");
-    let plain = support::block_on(bank.plain(1)).unwrap_err();
+    let plain = blixard_rpc::block_on(bank.plain(1)).unwrap_err();
     assert!(matches!(plain, Plain::Second), "{plain:?}");
-    let Foreign::Any(status) = support::block_on(bank.foreign()).unwrap_err();
+    let Foreign::Any(status) = blixard_rpc::block_on(bank.foreign()).unwrap_err();
     assert_eq!(status.code(), Code::Aborted);
 
     // What crosses the network.

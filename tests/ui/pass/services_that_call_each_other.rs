@@ -5,9 +5,6 @@ use std::sync::{Arc, OnceLock};
 
 use blixard_rpc::{Channel, Context, Result, iroh_service};
 
-#[path = "../support.rs"]
-mod support;
-
 #[iroh_service]
 trait Ping {
     async fn ping(&self, cx: &Context, times: u32) -> Result<u32>;
@@ -55,5 +52,5 @@ fn main() {
     table.pong.set(PongClient::new(pong)).unwrap();
     let ping = table.ping.get().unwrap();
     let cx = Context::background();
-    assert_eq!(support::block_on(ping.ping(&cx, 9)).unwrap(), 9);
+    assert_eq!(blixard_rpc::block_on(ping.ping(&cx, 9)).unwrap(), 9);
 }

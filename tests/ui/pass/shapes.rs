@@ -12,9 +12,6 @@ use std::sync::Mutex;
 
 use blixard_rpc::{Context, Memory, Result, Router, Streaming, iroh_service, message};
 
-#[path = "../support.rs"]
-mod support;
-
 /// A greeting.
 #[message]
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -91,7 +88,7 @@ async fn all(greeter: &impl Greeter) {
 }
 
 fn main() {
-    support::block_on(async {
+    blixard_rpc::block_on(async {
         let channel = Memory::new(Router::new().add(GreeterServer::new(MyGreeter::default())));
         let client = GreeterClient::new(channel);
         all(&client).await;

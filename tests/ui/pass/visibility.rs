@@ -1,9 +1,6 @@
 //! What is generated is as visible as the trait.
 #![deny(warnings, unreachable_pub)]
 
-#[path = "../support.rs"]
-mod support;
-
 mod outer {
     pub(crate) mod inner {
         use blixard_rpc::{Result, iroh_service};
@@ -57,7 +54,7 @@ mod outer {
 
 fn main() {
     use outer::inner::Wide as _;
-    support::block_on(async {
+    blixard_rpc::block_on(async {
         assert_eq!(outer::near().await, 3);
         let client =
             outer::inner::WideClient::new(outer::inner::WideServer::new(outer::inner::Sum));
