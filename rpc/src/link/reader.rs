@@ -120,6 +120,8 @@ impl<R: RecvHalf> FrameReader<R> {
                 }
                 let (header, payload) = self.payload.take().expect("it was there two lines above");
                 self.uncount();
+                // Whoever asked for it has it now, and may keep it for as long as it likes: that must hold nobody else up.
+                self.permit = None;
                 return Ok(Some((header, payload.into())));
             }
             let Some(header) = self.take_header()? else {
@@ -174,8 +176,6 @@ impl<R: RecvHalf> FrameReader<R> {
     }
 
     fn take_header(&mut self) -> Result<Option<Header>, WireError> {
-        // What was received for the last frame is consumed when the next one is asked for.
-        self.permit = None;
         while let Some(chunk) = self.chunks.front_mut() {
             if chunk.is_empty() {
                 self.chunks.pop_front();
