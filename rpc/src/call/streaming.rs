@@ -4,11 +4,11 @@ use std::{
     fmt,
     future::poll_fn,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use futures_core::Stream;
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, task::coop::poll_proceed};
 
 use super::{Body, Codec, encode::Decode};
 use crate::{
@@ -136,19 +136,23 @@ impl<T, E> Stream for Streaming<T, E> {
                 path,
                 decode,
                 error,
-            } => match body.poll_next(cx) {
-                Poll::Pending => Poll::Pending,
-                Poll::Ready(None) => Poll::Ready(None),
-                Poll::Ready(Some(Err(status))) => Poll::Ready(Some(Err(error(status)))),
-                Poll::Ready(Some(Ok(bytes))) => {
-                    let item = decode(bytes, *codec, *limit_bytes, path);
-                    if item.is_err() {
-                        // What follows a message that cannot be decoded means nothing.
-                        *body = Body::empty();
-                    }
-                    Poll::Ready(Some(item.map_err(error)))
-                }
-            },
+            } => {
+                // Whoever reads a stream that is always ready lets others run, and can be cancelled.
+                let turn = ready!(poll_proceed(cx));
+                let message = ready!(body.poll_next(cx));
+                turn.made_progress();
+                Poll::Ready(message.map(|message| {
+                    let item = message.and_then(|bytes| {
+                        let item = decode(bytes, *codec, *limit_bytes, path);
+                        if item.is_err() {
+                            // What follows a message that cannot be decoded means nothing.
+                            *body = Body::empty();
+                        }
+                        item
+                    });
+                    item.map_err(*error)
+                }))
+            }
         }
     }
 }

@@ -4,11 +4,12 @@ use std::{
     mem,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::{Context as TaskContext, Poll, Waker},
+    task::{Context as TaskContext, Poll, Waker, ready},
 };
 
 use bytes::Bytes;
 use futures_core::Stream;
+use tokio::task::coop::poll_proceed;
 
 use super::options::ResponseMetadata;
 use crate::{
@@ -34,10 +35,12 @@ impl<Q: 'static, E> Unpin for Requests<Q, E> {}
 impl<Q: Send + 'static, E: CallError> BodyStream for Requests<Q, E> {
     fn poll_message(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Option<Result<Bytes>>> {
         let this = self.get_mut();
-        let item = match Pin::new(&mut this.stream).poll_next(cx) {
-            Poll::Pending => return Poll::Pending,
-            Poll::Ready(None) => return Poll::Ready(None),
-            Poll::Ready(Some(item)) => item,
+        // Whoever sends a stream that is always ready lets others run, and can be cancelled.
+        let turn = ready!(poll_proceed(cx));
+        let item = ready!(Pin::new(&mut this.stream).poll_next(cx));
+        turn.made_progress();
+        let Some(item) = item else {
+            return Poll::Ready(None);
         };
         let encoded = item.map_err(Into::into).and_then(|item| {
             this.coding

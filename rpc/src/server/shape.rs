@@ -9,6 +9,7 @@ use std::{
 
 use bytes::Bytes;
 use futures_core::Stream;
+use tokio::task::coop::poll_proceed;
 
 use super::guard::catch;
 use crate::{
@@ -292,13 +293,20 @@ impl<R: Send + 'static, E: CallError> Responses<R, E> {
             Ok(expiry) => expiry,
             Err(status) => return Poll::Ready(Some(Err(status.clone()))),
         };
-        // A stream that is always ready would never let a timer be seen.
+        // A stream that is always ready would never let a timer be seen, nor anyone else run.
         if let Some(status) = expiry.check() {
             return Poll::Ready(Some(Err(status)));
         }
+        let Poll::Ready(turn) = poll_proceed(cx) else {
+            return Poll::Pending;
+        };
         let path = self.method.path;
         let stream = &mut self.stream;
-        match catch(path, || Pin::new(stream).poll_next(cx)) {
+        let polled = catch(path, || Pin::new(stream).poll_next(cx));
+        if !matches!(polled, Ok(Poll::Pending)) {
+            turn.made_progress();
+        }
+        match polled {
             Ok(Poll::Pending) => expiry.poll(cx).map(|status| Some(Err(status))),
             Ok(Poll::Ready(None)) => Poll::Ready(match self.context.trailers(self.method) {
                 Ok(trailers) => {
