@@ -5,7 +5,7 @@ use std::{
     panic::AssertUnwindSafe,
     sync::{
         Arc, Mutex, PoisonError, Weak,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -36,7 +36,8 @@ use crate::{
 /// What a server allows each connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// How many calls may be in flight at once; further ones are answered `RESOURCE_EXHAUSTED`. A client is told and keeps to it.
+    /// How many calls a client may have in flight at once. It is told, and lets further ones wait; one that does not keep to it is
+    /// answered `RESOURCE_EXHAUSTED` when it has about twice as many.
     pub max_calls: u32,
     /// How long a stream may be open before its first frame is there.
     pub first_frame: Duration,
@@ -78,6 +79,7 @@ pub async fn serve<L: Link, D: Dispatch>(
         limits,
         budget: Budget::new(),
         active: Mutex::default(),
+        serial: AtomicU64::new(0),
         lanes: Mutex::default(),
         draining: AtomicBool::new(false),
     });
@@ -137,7 +139,8 @@ pub(super) struct Server<L: Link, D> {
     pub(super) hello: Hello,
     pub(super) limits: Limits,
     pub(super) budget: Budget,
-    active: Mutex<HashMap<RequestId, Option<AbortHandle>>>,
+    active: Mutex<HashMap<RequestId, Running>>,
+    serial: AtomicU64,
     lanes: Mutex<Vec<Weak<Outbox>>>,
     draining: AtomicBool,
 }
@@ -172,9 +175,9 @@ impl<L: Link, D: Dispatch> Server<L, D> {
             );
         }
         let limit = self.limits.max_calls as usize;
-        (self.active().len() >= limit).then(|| {
+        (self.active().len() >= limit * CALLS_LENIENCY + CALLS_SLACK).then(|| {
             Status::resource_exhausted(format!(
-                "{limit} calls are in flight on this connection, its limit: wait for some to end"
+                "{limit} calls are in flight on this connection, its limit, and many more: wait for some to end"
             ))
             .with_not_accepted()
         })
@@ -182,13 +185,15 @@ impl<L: Link, D: Dispatch> Server<L, D> {
 
     /// Counts a call as in flight while the guard lives.
     pub(super) fn begin(self: &Arc<Self>, id: RequestId) -> Result<Active<L, D>, WireError> {
+        let serial = self.serial.fetch_add(1, Ordering::Relaxed);
         match self.active().entry(id) {
-            Entry::Vacant(entry) => entry.insert(None),
+            Entry::Vacant(entry) => entry.insert(Running { serial, task: None }),
             Entry::Occupied(_) => return Err(WireError::RequestId),
         };
         Ok(Active {
             server: Arc::clone(self),
             id,
+            serial,
         })
     }
 
@@ -198,15 +203,18 @@ impl<L: Link, D: Dispatch> Server<L, D> {
 
     /// Lets [`cancel`](Self::cancel) reach the task of a call.
     pub(super) fn can_abort(&self, id: RequestId, task: AbortHandle) {
-        if let Some(entry) = self.active().get_mut(&id) {
-            *entry = Some(task);
+        if let Some(call) = self.active().get_mut(&id) {
+            call.task = Some(task);
         }
     }
 
-    /// Drops the handler of a call, if it is still running.
+    /// Drops the handler of a call, if it is still running. The call is over at once: the client has given its place to another.
     pub(super) fn cancel(&self, id: RequestId) {
-        let task = self.active().get_mut(&id).and_then(Option::take);
-        if let Some(task) = task {
+        let call = match self.active().entry(id) {
+            Entry::Occupied(call) if call.get().task.is_some() => call.remove(),
+            _ => return,
+        };
+        if let Some(task) = call.task {
             task.abort();
         }
     }
@@ -252,15 +260,32 @@ impl<L: Link, D: Dispatch> Server<L, D> {
         tracing::debug!(peer = %self.link.peer(), reason = %broken, "the connection ended");
     }
 
-    fn active(&self) -> std::sync::MutexGuard<'_, HashMap<RequestId, Option<AbortHandle>>> {
+    fn active(&self) -> std::sync::MutexGuard<'_, HashMap<RequestId, Running>> {
         lock(&self.active)
     }
+}
+
+/// How many times the calls that a client is told of are taken before one is refused.
+///
+/// A client gives a call's place to another when it has the answer, or has given the call up. Here the call is over a little
+/// later: when the answer was acknowledged, or the handler dropped. No client that keeps to its limit must be refused for that.
+const CALLS_LENIENCY: usize = 2;
+
+/// How many calls are taken besides, for limits that are small: what a stream limit leaves for lanes.
+const CALLS_SLACK: usize = 64;
+
+/// What is known of a call in flight.
+struct Running {
+    /// Tells it from a later call of a client that uses an id twice.
+    serial: u64,
+    task: Option<AbortHandle>,
 }
 
 /// A call in flight.
 pub(super) struct Active<L: Link, D: Dispatch> {
     server: Arc<Server<L, D>>,
     id: RequestId,
+    serial: u64,
 }
 
 impl<L: Link, D: Dispatch> Active<L, D> {
@@ -271,7 +296,11 @@ impl<L: Link, D: Dispatch> Active<L, D> {
 
 impl<L: Link, D: Dispatch> Drop for Active<L, D> {
     fn drop(&mut self) {
-        self.server.active().remove(&self.id);
+        if let Entry::Occupied(call) = self.server.active().entry(self.id)
+            && call.get().serial == self.serial
+        {
+            call.remove();
+        }
         if self.server.is_drained() {
             self.server.live_lanes().iter().for_each(|lane| lane.wake());
         }
@@ -287,7 +316,7 @@ impl<L: Link, D: Dispatch> Drop for AbortOnDrop<L, D> {
             .0
             .active()
             .values_mut()
-            .filter_map(Option::take)
+            .filter_map(|call| call.task.take())
             .collect();
         tasks.iter().for_each(AbortHandle::abort);
     }
