@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use tokio::{sync::Notify, time::Instant};
 
 use super::{Method, Peer, Request};
@@ -167,6 +168,30 @@ impl Context {
         value: impl Into<String>,
     ) -> Result<(), InvalidMetadata> {
         lock(&self.0.trailers).append(key, value)
+    }
+
+    /// Adds a binary entry, whose key ends in `-bin`, to the initial metadata of the response; no effect once that was sent.
+    ///
+    /// # Errors
+    /// The key has a character that metadata cannot carry, or does not end in `-bin`.
+    pub fn set_header_bin(
+        &self,
+        key: impl Into<Cow<'static, str>>,
+        value: impl Into<Bytes>,
+    ) -> Result<(), InvalidMetadata> {
+        lock(&self.0.headers).append_bin(key, value)
+    }
+
+    /// Adds a binary entry, whose key ends in `-bin`, to the trailing metadata of the response; no effect once that was sent.
+    ///
+    /// # Errors
+    /// The key has a character that metadata cannot carry, or does not end in `-bin`.
+    pub fn set_trailer_bin(
+        &self,
+        key: impl Into<Cow<'static, str>>,
+        value: impl Into<Bytes>,
+    ) -> Result<(), InvalidMetadata> {
+        lock(&self.0.trailers).append_bin(key, value)
     }
 
     pub(crate) fn take_headers(&self) -> Metadata {
