@@ -23,6 +23,8 @@ pub mod pool;
 pub mod proto;
 pub mod server;
 pub mod status;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod transport;
 pub mod wire;
 

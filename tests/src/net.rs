@@ -53,7 +53,15 @@ pub async fn serve(router: Router) -> ServerHandle {
 /// # Panics
 /// If the server does not answer.
 pub async fn dial(server: &ServerHandle) -> IrohConnection {
-    IrohConnector::new(endpoint().await)
+    dial_from(endpoint().await, server).await
+}
+
+/// A connection from this endpoint.
+///
+/// # Panics
+/// If the server does not answer.
+pub async fn dial_from(endpoint: Endpoint, server: &ServerHandle) -> IrohConnection {
+    IrohConnector::new(endpoint)
         .dial(server.endpoint().addr())
         .await
         .expect("the server answers")

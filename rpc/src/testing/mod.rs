@@ -1,0 +1,3 @@
+//! What proves that a transport is one, and what makes calls fail on purpose. For tests alone; no case and no fault is defined here.
+
+pub mod conformance;
