@@ -2,7 +2,7 @@
 
 use std::{any::Any, fmt, sync::OnceLock, time::Duration};
 
-use prost_types::FileDescriptorProto;
+use prost_types::{FileDescriptorProto, FileDescriptorSet};
 
 use crate::proto::{self, Describe, MethodInfo, NameClash, ServiceInfo};
 
@@ -104,7 +104,21 @@ impl ServiceDescriptor {
     /// # Errors
     /// Two types have one name.
     pub fn file_descriptor(&self) -> Result<FileDescriptorProto, NameClash> {
-        proto::file(&ServiceInfo {
+        proto::file(&self.info())
+    }
+
+    /// The `.proto` of the service: what other languages generate their side from.
+    ///
+    /// Keep it beside the code, and compare the two in a test: a change of the schema then shows in a review.
+    ///
+    /// # Errors
+    /// Two types have one name.
+    pub fn proto(&self) -> Result<String, NameClash> {
+        Ok(proto::print(&self.file_descriptor()?))
+    }
+
+    fn info(&self) -> ServiceInfo {
+        ServiceInfo {
             name: self.name,
             docs: self.docs,
             methods: self
@@ -120,18 +134,19 @@ impl ServiceDescriptor {
                     idempotent: method.idempotent,
                 })
                 .collect(),
-        })
+        }
     }
+}
 
-    /// The `.proto` of the service: what other languages generate their side from.
-    ///
-    /// Keep it beside the code, and compare the two in a test: a change of the schema then shows in a review.
-    ///
-    /// # Errors
-    /// Two types have one name.
-    pub fn proto(&self) -> Result<String, NameClash> {
-        Ok(proto::print(&self.file_descriptor()?))
-    }
+/// Services and all messages that they are made of, with protobuf's own types that they import: complete, as reflection needs it.
+///
+/// # Errors
+/// Two types of a package have one name.
+pub fn file_descriptor_set(
+    services: &[&ServiceDescriptor],
+) -> Result<FileDescriptorSet, NameClash> {
+    let infos: Vec<_> = services.iter().map(|service| service.info()).collect();
+    proto::file_set(&infos)
 }
 
 impl fmt::Debug for ServiceDescriptor {

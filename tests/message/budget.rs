@@ -9,7 +9,7 @@ use blixard_rpc::{
     Code, Message,
     codec::Codec,
     message,
-    proto::{MAX_DEPTH, MAX_NESTED_BYTES, MEMORY_FACTOR, MEMORY_FLOOR_BYTES},
+    proto::{MAX_DEPTH, MAX_NESTED_BYTES, MEMORY_FACTOR, MEMORY_FLOOR_BYTES, MIN_VALUE_BYTES},
 };
 use bytes::{BufMut, Bytes, BytesMut};
 use prost::encoding::{WireType, encode_key, encode_varint};
@@ -315,7 +315,7 @@ fn four_billion_units() {
     refused::<Units>(Codec::Postcard, bytes.freeze(), Code::ResourceExhausted);
     // As many as the budget has room for are no error.
     let units = Units {
-        units: vec![(); MEMORY_FLOOR_BYTES],
+        units: vec![(); MEMORY_FLOOR_BYTES / MIN_VALUE_BYTES],
     };
     for codec in CODECS {
         assert_eq!(

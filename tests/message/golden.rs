@@ -4,10 +4,13 @@
 
 use std::{env, fs, path::Path};
 
-use blixard_rpc::{method::ServiceDescriptor, proto};
+use blixard_rpc::{
+    Result, iroh_service, message,
+    method::{ServiceDescriptor, file_descriptor_set},
+};
 use prost::Message as _;
 
-use super::kitchen::KitchenService;
+use super::kitchen::{KitchenService, Numbers, Tree};
 
 fn kitchen() -> &'static ServiceDescriptor {
     KitchenService::descriptor()
@@ -53,7 +56,7 @@ fn the_descriptor_is_what_a_compiler_makes_of_the_text() {
 /// What reflection serves can be resolved without any other file.
 #[test]
 fn the_set_is_complete() {
-    let set = proto::file_set(vec![kitchen().file_descriptor().unwrap()]);
+    let set = file_descriptor_set(&[kitchen()]).unwrap();
     let names: Vec<_> = set.file.iter().map(|file| file.name()).collect();
     assert_eq!(
         names,
@@ -69,6 +72,84 @@ fn the_set_is_complete() {
         protox::prost_reflect::DescriptorPool::decode(set.encode_to_vec().as_slice()).unwrap();
     let service = pool.get_service_by_name("kitchen.v1.Kitchen").unwrap();
     assert_eq!(service.methods().len(), 6);
+}
+
+/// Services of one package share its messages, and so a file.
+#[test]
+fn a_set_of_several_services() {
+    #[iroh_service(package = "kitchen.v1")]
+    trait Cellar {
+        /// Of one who cooks.
+        async fn fetch(&self, tree: Tree) -> Result<Numbers>;
+    }
+    #[iroh_service(package = "garden.v1")]
+    trait Garden {
+        async fn plant(&self, tree: Tree) -> Result<()>;
+    }
+    let services = [
+        kitchen(),
+        CellarService::descriptor(),
+        GardenService::descriptor(),
+    ];
+    let set = file_descriptor_set(&services).unwrap();
+    let own: Vec<_> = set
+        .file
+        .iter()
+        .map(|file| file.name())
+        .filter(|name| !name.starts_with("google/"))
+        .collect();
+    assert_eq!(own, ["kitchen/v1/services.proto", "garden/v1/garden.proto"]);
+    let pool =
+        protox::prost_reflect::DescriptorPool::decode(set.encode_to_vec().as_slice()).unwrap();
+    for service in services {
+        let described = pool.get_service_by_name(service.name).unwrap();
+        assert_eq!(described.methods().len(), service.methods.len());
+    }
+}
+
+#[test]
+fn two_types_of_one_name() {
+    mod other {
+        #[blixard_rpc::message]
+        pub(super) struct Numbers {
+            pub(super) other: bool,
+        }
+    }
+    #[iroh_service(package = "kitchen.v1")]
+    trait Clash {
+        async fn both(&self, numbers: Numbers) -> Result<other::Numbers>;
+    }
+    let clash = ClashService::descriptor().proto().unwrap_err().to_string();
+    assert!(
+        clash.contains("kitchen::Numbers and") && clash.contains("other::Numbers are both called"),
+        "{clash}"
+    );
+}
+
+/// What prost generated is declared elsewhere, and prost does not say where.
+#[test]
+fn types_of_prost_are_named() {
+    #[message]
+    struct Mixed {
+        #[prost]
+        when: Option<prost_types::Timestamp>,
+        #[prost]
+        numbers: Vec<super::generated::Numbers>,
+    }
+    #[iroh_service(package = "mixed.v1")]
+    trait Mixing {
+        async fn mix(&self, mixed: Mixed) -> Result<super::generated::Tree>;
+    }
+    let text = MixingService::descriptor().proto().unwrap();
+    for line in [
+        "import \"google/protobuf/timestamp.proto\";",
+        "  rpc Mix(Mixed) returns (Tree);",
+        "  google.protobuf.Timestamp when = 1;",
+        "  repeated Numbers numbers = 2;",
+        "// Tree is declared where prost generated message::generated::Tree from: import that file.",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+    }
 }
 
 /// The checked-in text, compiled.

@@ -18,6 +18,9 @@ pub const MEMORY_FACTOR: usize = 32;
 /// It lets short lists of large, mostly empty structs through, and adds little to what a peer may make this side hold anyway.
 pub const MEMORY_FLOOR_BYTES: usize = 1 << 20;
 
+/// What a value of a list or a map costs at least: even where it takes no memory and no byte of the message, it takes time.
+pub const MIN_VALUE_BYTES: usize = 8;
+
 /// How large all messages may be together that lie in one another while they are read, the outermost not counted.
 ///
 /// They are on the stack then, and a build without optimizations has each many times there (26 times were measured). So a message
@@ -63,13 +66,13 @@ impl Budget {
         }
     }
 
-    /// Takes memory for `count` values of type `T`; a value without a size still costs a byte, for the work.
+    /// Takes memory for `count` values of type `T`, each at least [`MIN_VALUE_BYTES`].
     ///
     /// # Errors
     /// There is not as much left.
     #[inline]
     pub fn charge_many<T>(&mut self, count: usize) -> Result<(), DecodeError> {
-        self.charge(count.saturating_mul(size_of::<T>().max(1)))
+        self.charge(count.saturating_mul(size_of::<T>().max(MIN_VALUE_BYTES)))
     }
 
     /// Goes one level deeper, to read a `T`.

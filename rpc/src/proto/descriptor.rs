@@ -53,23 +53,74 @@ pub struct MethodInfo {
 /// # Errors
 /// Two types have one name.
 pub fn file(service: &ServiceInfo) -> Result<FileDescriptorProto, NameClash> {
-    let (package, service_name) = service.name.rsplit_once('.').unwrap_or(("", service.name));
-    let mut schema = Schema::new(package);
-    let methods: Vec<_> = service
-        .methods
+    let (package, name) = service.split_name();
+    file_of(package, file_name(package, name), &[service])
+}
+
+/// Describes services, those of one package in one file since they may share messages, and before them the files of protobuf's own
+/// types that they import.
+///
+/// # Errors
+/// Two types of a package have one name.
+pub fn file_set(services: &[ServiceInfo]) -> Result<FileDescriptorSet, NameClash> {
+    let mut packages: Vec<(&str, Vec<&ServiceInfo>)> = Vec::new();
+    for service in services {
+        let (package, _) = service.split_name();
+        match packages.iter_mut().find(|(known, _)| *known == package) {
+            Some((_, services)) => services.push(service),
+            None => packages.push((package, vec![service])),
+        }
+    }
+    let files = packages
         .iter()
-        .map(|method| {
-            (
-                method,
-                (method.request)(&mut schema),
-                (method.response)(&mut schema),
-            )
+        .map(|(package, services)| match services.as_slice() {
+            [service] => file(service),
+            services => file_of(package, file_name(package, "Services"), services),
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    let mut imports: Vec<&str> = files
+        .iter()
+        .flat_map(|file| file.dependency.iter().map(String::as_str))
+        .collect();
+    imports.sort_unstable();
+    imports.dedup();
+    let imported: Vec<_> = imports
+        .into_iter()
+        .filter_map(super::wellknown::file)
+        .collect();
+    Ok(FileDescriptorSet {
+        file: imported.into_iter().chain(files).collect(),
+    })
+}
+
+/// Describes services of one package.
+fn file_of(
+    package: &str,
+    name: String,
+    services: &[&ServiceInfo],
+) -> Result<FileDescriptorProto, NameClash> {
+    let mut schema = Schema::new(package);
+    let described: Vec<_> = services
+        .iter()
+        .map(|service| {
+            let methods: Vec<_> = service
+                .methods
+                .iter()
+                .map(|method| {
+                    (
+                        method,
+                        (method.request)(&mut schema),
+                        (method.response)(&mut schema),
+                    )
+                })
+                .collect();
+            (service, methods)
         })
         .collect();
     let mut file = File {
         schema: &schema,
         out: FileDescriptorProto {
-            name: Some(file_name(package, service_name)),
+            name: Some(name),
             package: (!package.is_empty()).then(|| package.to_owned()),
             syntax: Some("proto3".to_owned()),
             ..FileDescriptorProto::default()
@@ -77,8 +128,11 @@ pub fn file(service: &ServiceInfo) -> Result<FileDescriptorProto, NameClash> {
         locations: Vec::new(),
         symbols: HashMap::new(),
     };
-    file.claim(service_name, "the service")?;
-    file.service(service_name, service.docs, &methods);
+    for (service, methods) in described {
+        let (_, name) = service.split_name();
+        file.claim(name, format!("the service {name}"))?;
+        file.service(name, service.docs, &methods);
+    }
     for entry in schema.types() {
         file.entry(entry)?;
     }
@@ -92,21 +146,10 @@ pub fn file(service: &ServiceInfo) -> Result<FileDescriptorProto, NameClash> {
     Ok(out)
 }
 
-/// The files, and those of protobuf's own types that they import before them.
-#[must_use]
-pub fn file_set(files: Vec<FileDescriptorProto>) -> FileDescriptorSet {
-    let mut imports: Vec<&str> = files
-        .iter()
-        .flat_map(|file| file.dependency.iter().map(String::as_str))
-        .collect();
-    imports.sort_unstable();
-    imports.dedup();
-    let imported: Vec<_> = imports
-        .into_iter()
-        .filter_map(super::wellknown::file)
-        .collect();
-    FileDescriptorSet {
-        file: imported.into_iter().chain(files).collect(),
+impl ServiceInfo {
+    /// The package and the name in it.
+    fn split_name(&self) -> (&'static str, &'static str) {
+        self.name.rsplit_once('.').unwrap_or(("", self.name))
     }
 }
 
@@ -156,12 +199,13 @@ impl File<'_> {
     }
 
     fn service(&mut self, name: &str, docs: &str, methods: &[(&MethodInfo, String, String)]) {
-        self.comment(&[SERVICE, 0], docs);
+        let place = place(self.out.service.len());
+        self.comment(&[SERVICE, place], docs);
         let methods = methods
             .iter()
             .zip(0..)
             .map(|((method, request, response), at)| {
-                self.comment(&[SERVICE, 0, METHOD, at], method.docs);
+                self.comment(&[SERVICE, place, METHOD, at], method.docs);
                 MethodDescriptorProto {
                     name: Some(method.name.to_owned()),
                     input_type: Some(format!(".{request}")),

@@ -20,7 +20,9 @@ mod schema;
 mod time;
 mod wellknown;
 
-pub use budget::{Budget, MAX_DEPTH, MAX_NESTED_BYTES, MEMORY_FACTOR, MEMORY_FLOOR_BYTES};
+pub use budget::{
+    Budget, MAX_DEPTH, MAX_NESTED_BYTES, MEMORY_FACTOR, MEMORY_FLOOR_BYTES, MIN_VALUE_BYTES,
+};
 pub use decode::Input;
 pub use descriptor::{MethodInfo, NameClash, ServiceInfo, file, file_set};
 pub use encode::delimited;
