@@ -5,7 +5,8 @@
 use std::collections::HashMap;
 
 use blixard_rpc::{
-    Channel, Code, Memory, Message, Router, Streaming, codec::Codec, transport::iroh::ServerHandle,
+    Channel, Code, Memory, Message, Router, Streaming, codec::Codec, proto::file_set,
+    transport::iroh::ServerHandle,
 };
 use blixard_services::health::{
     Health, HealthCheckRequest, HealthCheckResponse, HealthClient, HealthListRequest,
@@ -14,6 +15,11 @@ use blixard_services::health::{
 };
 use blixard_tests::net::{dial, serve, soon};
 use bytes::{Bytes, BytesMut};
+use protox::{
+    Compiler,
+    file::{File, FileResolver},
+    prost_reflect::DescriptorPool,
+};
 
 /// A reporter, and clients that ask for what it says: in memory in both codecs, over iroh before and after the hello.
 struct Setup {
@@ -313,20 +319,95 @@ fn the_bytes_are_those_of_the_standard() {
     same_bytes(&newer, &standard::HealthCheckResponse { status: 4 });
 }
 
+/// `health.proto` as gRPC has it, without what is said of its fields to people and to other languages.
+const STANDARD: &str = r#"
+syntax = "proto3";
+package grpc.health.v1;
+
+message HealthCheckRequest {
+  string service = 1;
+}
+
+message HealthCheckResponse {
+  enum ServingStatus {
+    UNKNOWN = 0;
+    SERVING = 1;
+    NOT_SERVING = 2;
+    SERVICE_UNKNOWN = 3;
+  }
+  ServingStatus status = 1;
+}
+
+message HealthListRequest {}
+
+message HealthListResponse {
+  map<string, HealthCheckResponse> statuses = 1;
+}
+
+service Health {
+  rpc Check(HealthCheckRequest) returns (HealthCheckResponse);
+  rpc List(HealthListRequest) returns (HealthListResponse);
+  rpc Watch(HealthCheckRequest) returns (stream HealthCheckResponse);
+}
+"#;
+
 #[test]
 fn the_names_are_those_of_the_standard() {
     let service = HealthService::descriptor();
-    assert_eq!(service.name, "grpc.health.v1.Health");
-    let mut paths: Vec<_> = service.methods.iter().map(|method| method.path).collect();
-    paths.sort_unstable();
-    assert_eq!(
-        paths,
-        [
-            "/grpc.health.v1.Health/Check",
-            "/grpc.health.v1.Health/List",
-            "/grpc.health.v1.Health/Watch"
-        ]
-    );
+    let standard = all_of(compiled(STANDARD));
+    assert_eq!(all_of(compiled(&service.proto().unwrap())), standard);
+    let described = file_set(vec![service.file_descriptor().unwrap()]);
+    let pool = DescriptorPool::decode(prost::Message::encode_to_vec(&described).as_slice());
+    assert_eq!(all_of(pool.unwrap()), standard);
+    assert!(standard.contains("grpc.health.v1.HealthCheckResponse.SERVICE_UNKNOWN = 3"));
+}
+
+/// What a file declares, by full names.
+fn all_of(pool: DescriptorPool) -> String {
+    let mut lines = Vec::new();
+    for message in pool.all_messages() {
+        lines.push(format!("message {}", message.full_name()));
+        for field in message.fields() {
+            let (name, number) = (field.full_name(), field.number());
+            let (kind, many) = (field.kind(), field.cardinality());
+            lines.push(format!("{many:?} {kind:?} {name} = {number}"));
+        }
+    }
+    for described in pool.all_enums() {
+        lines.push(format!("enum {}", described.full_name()));
+        for value in described.values() {
+            lines.push(format!("{} = {}", value.full_name(), value.number()));
+        }
+    }
+    for method in pool
+        .services()
+        .flat_map(|service| service.methods().collect::<Vec<_>>())
+    {
+        lines.push(format!(
+            "{} {} {} {} {}",
+            method.full_name(),
+            method.is_client_streaming(),
+            method.input().full_name(),
+            method.is_server_streaming(),
+            method.output().full_name(),
+        ));
+    }
+    lines.sort_unstable();
+    lines.join("\n")
+}
+
+fn compiled(text: &str) -> DescriptorPool {
+    struct Text(String);
+
+    impl FileResolver for Text {
+        fn open_file(&self, name: &str) -> Result<File, protox::Error> {
+            File::from_source(name, &self.0)
+        }
+    }
+
+    let mut compiler = Compiler::with_file_resolver(Text(text.to_owned()));
+    compiler.open_file("health.proto").unwrap();
+    compiler.descriptor_pool()
 }
 
 #[tokio::test]

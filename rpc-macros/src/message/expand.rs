@@ -200,10 +200,14 @@ fn expand_enum(
     (unknown, place): &(Ident, usize),
 ) -> TokenStream {
     let ident = &message.ident;
-    let prefix = snake(ident).to_uppercase();
+    // The names of the values share the scope of their enum's: that of the package, or of the message that it is within.
+    let prefix = match &message.within {
+        None => format!("{}_", snake(ident).to_uppercase()),
+        Some(_) => String::new(),
+    };
     let info = info(message, {
         let infos = numbers.iter().map(|number| {
-            let name = format!("{prefix}_{}", snake(&number.ident).to_uppercase());
+            let name = format!("{prefix}{}", snake(&number.ident).to_uppercase());
             let docs = &number.docs;
             let number = Literal::i32_unsuffixed(number.number);
             quote!(__rpc::NumberInfo { name: #name, docs: #docs, number: #number })
@@ -244,7 +248,11 @@ fn expand_enum(
 
 /// The static description of a type.
 fn info(message: &Message, body: impl ToTokens) -> TokenStream {
-    let name = name(&message.ident);
+    let own = name(&message.ident);
+    let name = match &message.within {
+        None => own,
+        Some(outer) => format!("{}.{own}", name(outer)),
+    };
     let docs = &message.docs;
     quote!(&__rpc::TypeInfo { name: #name, docs: #docs, body: __rpc::TypeBody::#body })
 }

@@ -6,6 +6,8 @@ use syn::{Ident, Type};
 pub(super) struct Message {
     pub(super) ident: Ident,
     pub(super) docs: String,
+    /// The message that it is declared within in protobuf; an enum without data alone can be.
+    pub(super) within: Option<Ident>,
     pub(super) kind: Kind,
 }
 

@@ -3,8 +3,8 @@
 use proc_macro2::Span;
 use quote::ToTokens;
 use syn::{
-    Attribute, Data, DeriveInput, Error, Expr, ExprLit, ExprUnary, Fields, Lit, LitInt, Meta,
-    Result, Type, UnOp, Variant as SynVariant, spanned::Spanned,
+    Attribute, Data, DeriveInput, Error, Expr, ExprLit, ExprUnary, Fields, Ident, Lit, LitInt,
+    Meta, Result, Type, UnOp, Variant as SynVariant, spanned::Spanned,
 };
 
 use super::model::{Field, Kind, Message, Number, Payload, Variant, name};
@@ -39,14 +39,37 @@ pub(super) fn parse(input: &DeriveInput) -> Result<Message> {
             None
         }
     };
+    let within = within_of(input, kind.as_ref(), &mut errors);
     errors.finish()?;
     // Without an error there is a kind.
     let kind = kind.ok_or_else(|| Error::new(input.ident.span(), "cannot be a message"))?;
     Ok(Message {
         ident: input.ident.clone(),
         docs: docs(&input.attrs),
+        within,
         kind,
     })
+}
+
+/// The message that the type is declared within.
+fn within_of(input: &DeriveInput, kind: Option<&Kind>, errors: &mut Errors) -> Option<Ident> {
+    let attribute = find(&input.attrs, "within")?;
+    if matches!(kind, Some(Kind::Struct(_) | Kind::Oneof { .. })) {
+        errors.add_at(
+            attribute,
+            "only an enum without data can be declared within a message: remove this attribute",
+        );
+    }
+    match attribute.parse_args::<Ident>() {
+        Ok(outer) => Some(outer),
+        Err(_) => {
+            errors.add_at(
+                attribute,
+                "an enum is declared within one message of its package: write its name, `#[within(Message)]`",
+            );
+            None
+        }
+    }
 }
 
 /// All that is wrong so far.
@@ -476,7 +499,7 @@ pub(super) fn is_helper(attribute: &Attribute) -> bool {
         .any(|helper| attribute.path().is_ident(helper))
 }
 
-const HELPERS: [&str; 3] = ["tag", "unknown", "prost"];
+const HELPERS: [&str; 4] = ["tag", "unknown", "prost", "within"];
 const MAX_TAG: u32 = (1 << 29) - 1;
 const RESERVED_TAGS: std::ops::RangeInclusive<u32> = 19000..=19999;
 const BAD_TAG: &str = "a tag is a number from 1 to 536870911";

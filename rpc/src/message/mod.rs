@@ -63,6 +63,10 @@
 //! | `#[prost]` before a type that prost generated | that message; under postcard its protobuf bytes |
 //! | `Box<T>` | `T` |
 //!
+//! An enum without data belongs to the package, and the names of its values begin with its own, `STATE_RUNNING`. With
+//! `#[within(Machine)]` it is declared inside of that message, as some published `.proto` files have it: `Machine.State`, and its
+//! values `RUNNING`.
+//!
 //! What is the default is not sent, as proto3 has it, and the bytes are those of code that prost generates from the
 //! [`.proto`](crate::method::ServiceDescriptor::proto) of the service. A message that a field holds without `Option` is always sent;
 //! where it was not, it is one without any field.

@@ -133,7 +133,12 @@ fn file_of(
         file.claim(name, format!("the service {name}"))?;
         file.service(name, service.docs, &methods);
     }
-    for entry in schema.types() {
+    // What is within a message comes when the message is there.
+    let (within, own): (Vec<_>, Vec<_>) = schema
+        .types()
+        .iter()
+        .partition(|entry| schema.outer(entry).is_some());
+    for entry in own.into_iter().chain(within) {
         file.entry(entry)?;
     }
     file.imports();
@@ -252,31 +257,67 @@ impl File<'_> {
                 self.out.message_type.push(message);
                 Ok(())
             }
-            Body::Enum { numbers, .. } => {
-                self.claim(name, entry.rust)?;
-                let path = [ENUM, place(self.out.enum_type.len())];
-                self.comment(&path, entry.docs);
-                // In proto3 the first value is the one with the number 0.
-                let mut ordered: Vec<&NumberInfo> = numbers.iter().collect();
-                ordered.sort_by_key(|number| number.number != 0);
-                let mut values = Vec::new();
-                for (number, at) in ordered.into_iter().zip(0..) {
-                    self.claim(number.name, format!("a variant of {}", entry.rust))?;
-                    self.comment(&[path[0], path[1], ENUM_VALUE, at], number.docs);
-                    values.push(EnumValueDescriptorProto {
-                        name: Some(number.name.to_owned()),
-                        number: Some(number.number),
-                        options: None,
-                    });
-                }
-                self.out.enum_type.push(EnumDescriptorProto {
-                    name: Some(name.to_owned()),
-                    value: values,
-                    ..EnumDescriptorProto::default()
-                });
-                Ok(())
-            }
+            Body::Enum { numbers, .. } => self.enumeration(entry, name, numbers),
         }
+    }
+
+    fn enumeration(
+        &mut self,
+        entry: &TypeEntry,
+        name: &str,
+        numbers: &[NumberInfo],
+    ) -> Result<(), NameClash> {
+        let outer = self.schema.outer(entry);
+        let scope = outer.map_or_else(String::new, |outer| format!("{outer}."));
+        self.claim(&format!("{scope}{name}"), entry.rust)?;
+        let outer = outer.map(|outer| self.place_of(outer));
+        let path = match outer {
+            None => vec![ENUM, place(self.out.enum_type.len())],
+            Some(at) => {
+                let before = self.out.message_type[at].enum_type.len();
+                vec![MESSAGE, place(at), NESTED_ENUM, place(before)]
+            }
+        };
+        self.comment(&path, entry.docs);
+        // In proto3 the first value is the one with the number 0.
+        let mut ordered: Vec<&NumberInfo> = numbers.iter().collect();
+        ordered.sort_by_key(|number| number.number != 0);
+        let mut values = Vec::new();
+        for (number, at) in ordered.into_iter().zip(0..) {
+            self.claim(
+                &format!("{scope}{}", number.name),
+                format!("a variant of {}", entry.rust),
+            )?;
+            self.comment_below(&path, &[ENUM_VALUE, at], number.docs);
+            values.push(EnumValueDescriptorProto {
+                name: Some(number.name.to_owned()),
+                number: Some(number.number),
+                options: None,
+            });
+        }
+        let described = EnumDescriptorProto {
+            name: Some(name.to_owned()),
+            value: values,
+            ..EnumDescriptorProto::default()
+        };
+        match outer {
+            None => self.out.enum_type.push(described),
+            Some(at) => self.out.message_type[at].enum_type.push(described),
+        }
+        Ok(())
+    }
+
+    /// Where a message is; one that the service does not use is there for what is declared within it.
+    fn place_of(&mut self, message: &str) -> usize {
+        let messages = &mut self.out.message_type;
+        let known = messages.iter().position(|known| known.name() == message);
+        known.unwrap_or_else(|| {
+            messages.push(DescriptorProto {
+                name: Some(message.to_owned()),
+                ..DescriptorProto::default()
+            });
+            messages.len() - 1
+        })
     }
 
     /// A struct, or a variant with fields.
@@ -495,4 +536,5 @@ pub(super) const SYNTAX: i32 = 12;
 pub(super) const METHOD: i32 = 2;
 pub(super) const FIELD: i32 = 2;
 pub(super) const NESTED: i32 = 3;
+pub(super) const NESTED_ENUM: i32 = 4;
 pub(super) const ENUM_VALUE: i32 = 2;

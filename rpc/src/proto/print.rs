@@ -9,7 +9,9 @@ use prost_types::{
     method_options::IdempotencyLevel,
 };
 
-use super::descriptor::{ENUM, ENUM_VALUE, FIELD, MESSAGE, METHOD, NESTED, SERVICE, SYNTAX};
+use super::descriptor::{
+    ENUM, ENUM_VALUE, FIELD, MESSAGE, METHOD, NESTED, NESTED_ENUM, SERVICE, SYNTAX,
+};
 
 /// The text of a file in proto3, as [`file`](super::file) describes it.
 #[must_use]
@@ -94,7 +96,9 @@ impl Printer<'_> {
 
     fn message(&mut self, path: &[i32], message: &DescriptorProto) {
         self.comment(path);
-        let empty = message.field.is_empty() && message.nested_type.is_empty();
+        let empty = message.field.is_empty()
+            && message.nested_type.is_empty()
+            && message.enum_type.is_empty();
         self.open(&format!("message {}", message.name()), empty);
         let mut oneof = None;
         for (field, at) in message.field.iter().zip(0..) {
@@ -123,6 +127,10 @@ impl Printer<'_> {
                 self.line("");
                 self.message(&[path, &[NESTED, at]].concat(), nested);
             }
+        }
+        for (nested, at) in message.enum_type.iter().zip(0..) {
+            self.line("");
+            self.enumeration(&[path, &[NESTED_ENUM, at]].concat(), nested);
         }
         self.close(empty);
     }

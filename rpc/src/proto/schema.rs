@@ -60,7 +60,7 @@ pub enum VariantPayload {
 /// A user's type as `#[message]` found it.
 #[derive(Debug)]
 pub struct TypeInfo {
-    /// The name, without a package.
+    /// The name, without a package; that of a message before it, and a dot, if it is declared within one.
     pub name: &'static str,
     /// The doc comment.
     pub docs: &'static str,
@@ -211,6 +211,18 @@ impl Schema {
     /// All types, in the order in which they were met.
     pub(super) fn types(&self) -> &[TypeEntry] {
         &self.types
+    }
+
+    /// The message that an enum is declared within.
+    pub(super) fn outer<'a>(&self, entry: &'a TypeEntry) -> Option<&'a str> {
+        if !matches!(entry.body, Body::Enum { .. }) {
+            return None;
+        }
+        let name = match self.package.as_str() {
+            "" => &entry.name,
+            package => entry.name.strip_prefix(package)?.strip_prefix('.')?,
+        };
+        name.rsplit_once('.').map(|(outer, _)| outer)
     }
 
     /// The full name of a type that is no scalar.

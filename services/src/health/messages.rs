@@ -37,6 +37,7 @@ pub struct HealthCheckResponse {
 
 /// Whether a service, or the server, serves.
 #[message]
+#[within(HealthCheckResponse)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ServingStatus {
     /// Nothing was said.
