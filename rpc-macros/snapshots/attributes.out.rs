@@ -27,7 +27,7 @@ pub(crate) trait Attributes: ::core::marker::Send + ::core::marker::Sync + 'stat
     > + ::core::marker::Send;
 }
 ///The request of [`Attributes::tagged`].
-#[allow(missing_docs, missing_debug_implementations, non_snake_case)]
+#[allow(missing_docs, missing_debug_implementations, non_snake_case, private_interfaces)]
 #[::blixard_rpc::message]
 pub(crate) struct AttributesTaggedRequest {
     /// Whom to find.
@@ -36,7 +36,7 @@ pub(crate) struct AttributesTaggedRequest {
     pub(crate) limit: u32,
 }
 ///The request of [`Attributes::one_tagged`].
-#[allow(missing_docs, missing_debug_implementations, non_snake_case)]
+#[allow(missing_docs, missing_debug_implementations, non_snake_case, private_interfaces)]
 #[::blixard_rpc::message]
 pub(crate) struct AttributesOneTaggedRequest {
     #[tag(1)]

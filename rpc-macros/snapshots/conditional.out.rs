@@ -16,7 +16,7 @@ trait Conditional: ::core::marker::Send + ::core::marker::Sync + 'static {
 #[cfg(feature = "extra")]
 #[cfg(unix)]
 ///The request of [`Conditional::extra`].
-#[allow(missing_docs, missing_debug_implementations, non_snake_case)]
+#[allow(missing_docs, missing_debug_implementations, non_snake_case, private_interfaces)]
 #[::blixard_rpc::message]
 struct ConditionalExtraRequest {
     a: u32,

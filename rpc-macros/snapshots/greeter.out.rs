@@ -33,7 +33,7 @@ pub trait Greeter: ::core::marker::Send + ::core::marker::Sync + 'static {
     ) -> impl ::core::future::Future<Output = ()> + ::core::marker::Send;
 }
 ///The request of [`Greeter::greet`].
-#[allow(missing_docs, missing_debug_implementations, non_snake_case)]
+#[allow(missing_docs, missing_debug_implementations, non_snake_case, private_interfaces)]
 #[::blixard_rpc::message]
 pub struct GreeterGreetRequest {
     pub name: String,

@@ -52,7 +52,7 @@ pub(super) fn requests(service: &Service) -> impl Iterator<Item = TokenStream> {
         Some(quote! {
             #(#cfgs)*
             #[doc = #docs]
-            #[allow(missing_docs, missing_debug_implementations, non_snake_case)]
+            #[allow(missing_docs, missing_debug_implementations, non_snake_case, private_interfaces)]
             #[::blixard_rpc::message]
             #vis struct #name { #(#fields,)* }
         })

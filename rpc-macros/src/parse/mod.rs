@@ -1,8 +1,10 @@
-//! From tokens to the model: `input` reads the syntax as it was typed, `service` and `method` say what is wrong with it, `types`
-//! recognises the few types that mean something here.
+//! From tokens to the model: `input` reads the syntax as it was typed, `service`, `method`,
+//! `arguments` and `request` say what is wrong with it, `types` recognises the few types that mean something here.
 
+mod arguments;
 mod input;
 mod method;
+mod request;
 mod service;
 mod types;
 

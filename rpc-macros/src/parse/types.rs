@@ -45,6 +45,23 @@ pub(super) fn stream(ty: &Type) -> Option<Option<&Type>> {
     named(ty, "Streaming").map(|segment| arguments(segment).first().copied())
 }
 
+/// The item of a `Streaming<T>`.
+pub(super) fn item(ty: &Type, errors: &Errors) -> Option<Type> {
+    match stream(ty)? {
+        Some(item) => {
+            check_sent(item, "an item", errors);
+            Some(item.clone())
+        }
+        None => {
+            errors.at(
+                ty,
+                "the stream does not say what it carries: write `Streaming<T>`",
+            );
+            None
+        }
+    }
+}
+
 pub(super) fn is_unit(ty: &Type) -> bool {
     matches!(peel(ty), Type::Tuple(tuple) if tuple.elems.is_empty())
 }

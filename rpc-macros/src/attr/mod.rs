@@ -1,0 +1,10 @@
+//! Attributes: `list` reads `key = value, ..`, `value` what is behind a key, `settings` says which keys there are and where, `plain` is
+//! for tags and doc comments.
+
+mod list;
+mod plain;
+mod settings;
+mod value;
+
+pub(crate) use plain::{docs, has, hidden, tag};
+pub(crate) use settings::{SettingsOfVariant, of_error, of_method, of_service, of_variant};
