@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 
 use blixard_rpc::{
-    Channel, Code, Memory, Message, Router, Streaming, codec::Codec, proto::file_set,
+    Channel, Code, Memory, Message, Router, Streaming, codec::Codec, method::file_descriptor_set,
     transport::iroh::ServerHandle,
 };
 use blixard_services::health::{
@@ -356,7 +356,7 @@ fn the_names_are_those_of_the_standard() {
     let service = HealthService::descriptor();
     let standard = all_of(compiled(STANDARD));
     assert_eq!(all_of(compiled(&service.proto().unwrap())), standard);
-    let described = file_set(vec![service.file_descriptor().unwrap()]);
+    let described = file_descriptor_set(&[service]).unwrap();
     let pool = DescriptorPool::decode(prost::Message::encode_to_vec(&described).as_slice());
     assert_eq!(all_of(pool.unwrap()), standard);
     assert!(standard.contains("grpc.health.v1.HealthCheckResponse.SERVICE_UNKNOWN = 3"));
