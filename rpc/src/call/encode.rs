@@ -113,7 +113,12 @@ fn encode<M: Message>(message: &M, codec: Codec, limit_bytes: usize, path: &str)
 
 fn decode<M: Message>(bytes: Bytes, codec: Codec, limit_bytes: usize, path: &str) -> Result<M> {
     check_size(bytes.len(), limit_bytes, path)?;
-    M::decode(codec, bytes)
+    M::decode(codec, bytes).map_err(|status| of_method(path, status))
+}
+
+#[cold]
+fn of_method(path: &str, status: Status) -> Status {
+    Status::new(status.code(), format!("{path}: {}", status.message())).with_source(status)
 }
 
 /// # Errors
