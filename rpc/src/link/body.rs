@@ -34,6 +34,8 @@ pub(super) struct RecvBody<R: RecvHalf> {
     codec: Codec,
     batch: Bytes,
     trailers: Metadata,
+    /// Whether there is but one message, which is of no use before the end has come: it counts as partly received until then.
+    single: bool,
     ended: bool,
     /// What must live as long as the call does.
     _keep: Box<dyn Any + Send>,
@@ -41,17 +43,20 @@ pub(super) struct RecvBody<R: RecvHalf> {
 
 impl<R: RecvHalf> RecvBody<R> {
     pub(super) fn new(
-        reader: FrameReader<R>,
+        mut reader: FrameReader<R>,
         side: Side,
         codec: Codec,
+        single: bool,
         keep: impl Any + Send,
     ) -> Self {
+        reader.allow_data();
         Self {
             reader,
             side,
             codec,
             batch: Bytes::new(),
             trailers: Metadata::new(),
+            single,
             ended: false,
             _keep: Box::new(keep),
         }
@@ -61,6 +66,9 @@ impl<R: RecvHalf> RecvBody<R> {
         match header.kind {
             FrameType::StreamData if header.codec == Some(self.codec) => {
                 self.batch = payload;
+                if !self.single {
+                    self.reader.release();
+                }
                 Ok(Some(()))
             }
             FrameType::StreamData => Err(wire_status(self.side, &WireError::Malformed("codec"))),

@@ -1,8 +1,11 @@
 //! What a connection may hold in memory of what was received and not yet consumed, or queued and not yet sent.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -12,27 +15,46 @@ use crate::wire::limits::MAX_PAYLOAD_BYTES;
 /// The most bytes of partly received large messages that one connection holds; further ones wait, and so does their sender.
 pub const MAX_INBOUND_BYTES: usize = 4 * MAX_PAYLOAD_BYTES;
 
+/// The most bytes of large messages that one side of a connection writes at once; further ones wait before their first byte.
+///
+/// It keeps large messages from waiting for each other for ever. All that is written arrives, so what the receiver has begun and
+/// cannot complete is still being written: at most this. The next one in its line then always has room within
+/// [`MAX_INBOUND_BYTES`], is read, and makes room in the connection's window for all others.
+pub const MAX_OUTBOUND_BYTES: usize = MAX_INBOUND_BYTES - MAX_PAYLOAD_BYTES;
+
+/// In steps of how many streams the connection's window follows them.
+const STREAMS_STEP: usize = 8;
+
 /// The most bytes that wait in one lane's queue to be written; further frames wait in their calls.
 pub const MAX_LANE_QUEUE_BYTES: usize = 256 * 1024;
 
 /// Payloads up to this size are not counted against [`MAX_INBOUND_BYTES`]: the limit on streams bounds them.
 pub(super) const UNCOUNTED_BYTES: usize = 64 * 1024 + 4;
 
-/// The inbound budget of one connection, and what it has held at most.
+/// The budgets of one connection, and what it has held at most.
 #[derive(Clone, Debug)]
 pub(super) struct Budget(Arc<Inner>);
 
-#[derive(Debug)]
 struct Inner {
     inbound: Arc<Semaphore>,
+    outbound: Arc<Semaphore>,
+    /// How many streams carry messages, and for how many there is room in the connection's window.
+    streams: AtomicUsize,
+    roomy: AtomicUsize,
+    make_room: Box<dyn Fn(usize) + Send + Sync>,
     queued: AtomicUsize,
     peak: AtomicUsize,
 }
 
 impl Budget {
-    pub(super) fn new() -> Self {
+    /// `make_room` is told for how many streams, whose messages may lie unread, the connection's window must have room.
+    pub(super) fn new(make_room: impl Fn(usize) + Send + Sync + 'static) -> Self {
         Self(Arc::new(Inner {
             inbound: Arc::new(Semaphore::new(MAX_INBOUND_BYTES)),
+            outbound: Arc::new(Semaphore::new(MAX_OUTBOUND_BYTES)),
+            streams: AtomicUsize::new(0),
+            roomy: AtomicUsize::new(STREAMS_STEP),
+            make_room: Box::new(make_room),
             queued: AtomicUsize::new(0),
             peak: AtomicUsize::new(0),
         }))
@@ -49,6 +71,34 @@ impl Budget {
             .expect("the semaphore is never closed")
     }
 
+    /// Room to write a large message of `bytes`, if there is any now.
+    pub(super) fn try_outbound(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        let bytes = u32::try_from(bytes.min(MAX_OUTBOUND_BYTES)).unwrap_or(u32::MAX);
+        Arc::clone(&self.0.outbound)
+            .try_acquire_many_owned(bytes)
+            .ok()
+    }
+
+    /// Waits, first come first served, until a large message of `bytes` may be written.
+    pub(super) async fn outbound(&self, bytes: usize) -> OwnedSemaphorePermit {
+        let bytes = u32::try_from(bytes.min(MAX_OUTBOUND_BYTES)).unwrap_or(u32::MAX);
+        Arc::clone(&self.0.outbound)
+            .acquire_many_owned(bytes)
+            .await
+            .expect("the semaphore is never closed")
+    }
+
+    /// Counts a stream of messages while the guard lives. Messages that nobody reads stay in the window that all streams share:
+    /// it must have room for them and for everyone else.
+    pub(super) fn stream(&self) -> OpenStream {
+        let streams = self.0.streams.fetch_add(1, Ordering::Relaxed) + 1;
+        let wanted = streams.next_multiple_of(STREAMS_STEP);
+        if self.0.roomy.fetch_max(wanted, Ordering::Relaxed) < wanted {
+            (self.0.make_room)(wanted);
+        }
+        OpenStream(self.clone())
+    }
+
     pub(super) fn add(&self, bytes: usize) {
         let queued = self.0.queued.fetch_add(bytes, Ordering::Relaxed) + bytes;
         self.0.peak.fetch_max(queued, Ordering::Relaxed);
@@ -61,5 +111,24 @@ impl Budget {
     /// The most bytes that were queued at once, in both directions.
     pub(super) fn peak_bytes(&self) -> usize {
         self.0.peak.load(Ordering::Relaxed)
+    }
+}
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Budget")
+            .field("streams", &self.streams)
+            .field("queued_bytes", &self.queued)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A stream that carries messages.
+#[derive(Debug)]
+pub(super) struct OpenStream(Budget);
+
+impl Drop for OpenStream {
+    fn drop(&mut self) {
+        self.0.0.streams.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -106,9 +106,13 @@ impl<L: Link> Connection<L> {
     /// Outside of a tokio runtime.
     pub fn new(link: L, config: liveness::Config) -> Self {
         let shared = Arc::new(Shared {
+            // The streams are those of this side's own calls.
+            budget: Budget::new({
+                let link = link.clone();
+                move |streams| link.make_room(streams)
+            }),
             link,
             calls: Calls::new(),
-            budget: Budget::new(),
             lanes: Default::default(),
             next_lane: AtomicUsize::new(0),
             spread: AtomicUsize::new(1),
@@ -437,11 +441,11 @@ impl<L: Link> Shared<L> {
             self.link.peer()
         ))
         .with_source(broken.clone());
-        // A server that has drained closes so: what it did not answer it did not begin.
+        // A server that has drained closes so: what it did not answer it did not begin. And one that takes no more connections
+        // begins nothing.
+        let unbegun = [CloseCode::Done, CloseCode::TooManyConnections].map(|code| code as u64);
         match broken {
-            Broken::Closed(code, _) if *code == CloseCode::Done as u64 => {
-                status.with_not_accepted()
-            }
+            Broken::Closed(code, _) if unbegun.contains(code) => status.with_not_accepted(),
             _ => status,
         }
     }

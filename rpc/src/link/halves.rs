@@ -29,6 +29,10 @@ pub trait Link: Clone + Send + Sync + 'static {
     /// The next one-way stream that the peer opens.
     fn accept_uni(&self) -> impl Future<Output = Result<Self::Recv, Broken>> + Send;
 
+    /// Lets so many streams lie unread, each as full as it may be, without stopping the others: the connection's window is made
+    /// larger by theirs.
+    fn make_room(&self, streams: usize);
+
     /// Closes the connection at once; what was not delivered is lost.
     fn close(&self, code: CloseCode, reason: &str);
 

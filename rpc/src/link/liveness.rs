@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -60,6 +60,8 @@ pub(super) struct Liveness {
     config: Config,
     idle: AtomicBool,
     wake: Notify,
+    /// The number of the last Ping.
+    asked: AtomicU64,
     pong: channel::Sender<u64>,
     round_trip: Mutex<Option<Duration>>,
     pub(super) max_calls: AtomicUsize,
@@ -71,6 +73,7 @@ impl Liveness {
             config,
             idle: AtomicBool::new(false),
             wake: Notify::new(),
+            asked: AtomicU64::new(0),
             pong: channel::Sender::new(0),
             round_trip: Mutex::new(None),
             max_calls: AtomicUsize::new(DEFAULT_MAX_CALLS as usize),
@@ -85,7 +88,10 @@ impl Liveness {
     }
 
     pub(super) fn on_pong(&self, id: RequestId) {
-        if let Some(number) = ping_number(id) {
+        // An answer to what was not asked must not answer what will be.
+        if let Some(number) =
+            ping_number(id).filter(|number| *number <= self.asked.load(Ordering::Relaxed))
+        {
             self.pong.send_replace(number);
         }
     }
@@ -134,6 +140,7 @@ async fn ping<L: Link>(shared: &Arc<Shared<L>>) -> Status {
         spread_over_loss(shared, &mut packets, &mut last_loss);
         // On the lane of the highest priority, which no amount of calls keeps waiting.
         let sent = Instant::now();
+        liveness.asked.store(number, Ordering::Relaxed);
         shared.lane(Priority::Critical).outbox.put(|out| {
             put_frame(out, FrameType::Ping, None, false, ping_id(number), |_| {});
         });

@@ -21,11 +21,11 @@ mod serve_stream;
 mod stream;
 mod writer;
 
-pub use budget::{MAX_INBOUND_BYTES, MAX_LANE_QUEUE_BYTES};
+pub use budget::{MAX_INBOUND_BYTES, MAX_LANE_QUEUE_BYTES, MAX_OUTBOUND_BYTES};
 pub use client::{Connection, DEFAULT_MAX_CALLS, MAX_LANES};
 pub use halves::{Broken, CloseCode, Link, Packets, RecvHalf, SendHalf, StreamCode};
 pub use liveness::Config as LivenessConfig;
-pub use serve::{Drain, Limits, serve};
+pub use serve::{Drain, Limits, MAX_LANES_PER_CONNECTION, MAX_UNREAD_STREAMS, serve};
 
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]

@@ -12,12 +12,12 @@ use bytes::{Buf, Bytes};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::{
-    budget::{Budget, UNCOUNTED_BYTES},
+    budget::{Budget, OpenStream, UNCOUNTED_BYTES},
     halves::{Broken, RecvHalf, StreamCode},
 };
 use crate::{
     dispatch::BoxFuture,
-    wire::{Header, WireError, limits::HEADER_BYTES},
+    wire::{FrameType, Header, WireError, limits::HEADER_BYTES},
 };
 
 /// How many chunks, of about a packet each, are taken from the stream at once.
@@ -34,6 +34,8 @@ pub(super) struct FrameReader<R> {
     chunks: VecDeque<Bytes>,
     header: PartialHeader,
     payload: Option<(Header, Vec<u8>)>,
+    /// Whether StreamData may come; until then it is refused by its header, before a byte of it is held.
+    takes_data: Option<OpenStream>,
     budget: Budget,
     counted: usize,
     waiting: Option<BoxFuture<'static, OwnedSemaphorePermit>>,
@@ -76,12 +78,23 @@ impl<R: RecvHalf> FrameReader<R> {
             chunks: VecDeque::new(),
             header: PartialHeader::default(),
             payload: None,
+            takes_data: None,
             budget,
             counted: 0,
             waiting: None,
             permit: None,
             ended: false,
         }
+    }
+
+    /// Lets StreamData come.
+    pub(super) fn allow_data(&mut self) {
+        self.takes_data = Some(self.budget.stream());
+    }
+
+    /// Gives back the share of the budget that the last large payload took: its memory is its consumer's now.
+    pub(super) fn release(&mut self) {
+        self.permit = None;
     }
 
     /// The next frame; `None` where the stream ended between two frames.
@@ -121,12 +134,14 @@ impl<R: RecvHalf> FrameReader<R> {
                 let (header, payload) = self.payload.take().expect("it was there two lines above");
                 self.uncount();
                 // Whoever asked for it has it now, and may keep it for as long as it likes: that must hold nobody else up.
-                self.permit = None;
                 return Ok(Some((header, payload.into())));
             }
             let Some(header) = self.take_header()? else {
                 return Ok(None);
             };
+            if header.kind == FrameType::StreamData && self.takes_data.is_none() {
+                return Err(WireError::Unexpected("StreamData frame"));
+            }
             // Most frames lie in one chunk: no copy then.
             match self.chunks.front_mut() {
                 Some(chunk) if chunk.len() >= header.payload_bytes => {

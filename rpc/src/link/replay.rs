@@ -31,13 +31,17 @@ pub struct Replay {
 /// If the reader waits for what has arrived, or for memory that nobody else holds: both are faults of the reader.
 #[must_use]
 pub fn replay(chunks: Vec<Bytes>) -> Replay {
-    let budget = Budget::new();
+    let budget = Budget::new(|_| {});
     let mut reader = FrameReader::new(Chunks(chunks.into()), budget.clone());
+    reader.allow_data();
     let mut frames = Vec::new();
     let mut cx = Context::from_waker(Waker::noop());
     let end = loop {
         match reader.poll_frame(&mut cx) {
-            Poll::Ready(Ok(Some(frame))) => frames.push(frame),
+            Poll::Ready(Ok(Some(frame))) => {
+                reader.release();
+                frames.push(frame);
+            }
             Poll::Ready(Ok(None)) => break Ok(()),
             Poll::Ready(Err(ReadError::Wire(error))) => break Err(error),
             Poll::Ready(Err(ReadError::Broken(broken))) => {

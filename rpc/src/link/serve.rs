@@ -20,6 +20,7 @@ use tokio::{
 
 use super::{
     budget::Budget,
+    client::MAX_LANES,
     halves::{Broken, CloseCode, Link, SendHalf, StreamCode},
     lane::Outbox,
     reader::{FrameReader, ReadError},
@@ -53,6 +54,13 @@ impl Default for Limits {
     }
 }
 
+/// How many lanes a client may have open on one connection: twice as many as one that keeps to the protocol ever has.
+pub const MAX_LANES_PER_CONNECTION: usize = 2 * MAX_LANES * Priority::ALL.len();
+
+/// How many of a client's streams may lie unread, because their handlers do not read them, and leave the other calls of its
+/// connection as much of the window as there is without them.
+pub const MAX_UNREAD_STREAMS: usize = 96;
+
 /// When a server is to stop: `None` while it runs, then until when calls in flight may go on.
 pub type Drain = watch::Receiver<Option<Instant>>;
 
@@ -73,13 +81,17 @@ pub async fn serve<L: Link, D: Dispatch>(
         ..Hello::default()
     };
     let server = Arc::new(Server {
+        budget: Budget::new({
+            let link = link.clone();
+            move |streams| link.make_room(streams.min(MAX_UNREAD_STREAMS))
+        }),
         link,
         dispatch,
         hello,
         limits,
-        budget: Budget::new(),
         active: Mutex::default(),
         serial: AtomicU64::new(0),
+        gone: AtomicBool::new(false),
         lanes: Mutex::default(),
         draining: AtomicBool::new(false),
     });
@@ -141,6 +153,7 @@ pub(super) struct Server<L: Link, D> {
     pub(super) budget: Budget,
     active: Mutex<HashMap<RequestId, Running>>,
     serial: AtomicU64,
+    gone: AtomicBool,
     lanes: Mutex<Vec<Weak<Outbox>>>,
     draining: AtomicBool,
 }
@@ -203,7 +216,10 @@ impl<L: Link, D: Dispatch> Server<L, D> {
 
     /// Lets [`cancel`](Self::cancel) reach the task of a call.
     pub(super) fn can_abort(&self, id: RequestId, task: AbortHandle) {
-        if let Some(call) = self.active().get_mut(&id) {
+        let mut active = self.active();
+        if self.gone.load(Ordering::Relaxed) {
+            task.abort();
+        } else if let Some(call) = active.get_mut(&id) {
             call.task = Some(task);
         }
     }
@@ -219,10 +235,16 @@ impl<L: Link, D: Dispatch> Server<L, D> {
         }
     }
 
-    pub(super) fn add_lane(&self, outbox: &Arc<Outbox>) {
+    pub(super) fn add_lane(&self, outbox: &Arc<Outbox>) -> Result<(), WireError> {
         let mut lanes = lock(&self.lanes);
         lanes.retain(|lane| lane.strong_count() > 0);
+        if lanes.len() >= MAX_LANES_PER_CONNECTION {
+            return Err(WireError::Unexpected(
+                "lane: the connection has as many as it may have",
+            ));
+        }
         lanes.push(Arc::downgrade(outbox));
+        Ok(())
     }
 
     pub(super) fn is_draining(&self) -> bool {
@@ -312,12 +334,14 @@ struct AbortOnDrop<L: Link, D: Dispatch>(Arc<Server<L, D>>);
 
 impl<L: Link, D: Dispatch> Drop for AbortOnDrop<L, D> {
     fn drop(&mut self) {
-        let tasks: Vec<_> = self
-            .0
-            .active()
+        let mut active = self.0.active();
+        // A lane that runs at this moment may yet begin a call.
+        self.0.gone.store(true, Ordering::Relaxed);
+        let tasks: Vec<_> = active
             .values_mut()
             .filter_map(|call| call.task.take())
             .collect();
+        drop(active);
         tasks.iter().for_each(AbortHandle::abort);
     }
 }

@@ -10,7 +10,7 @@ use bytes::{Bytes, BytesMut};
 use tokio::time::timeout;
 
 use super::{
-    halves::{Link, SendHalf, StreamCode},
+    halves::{Broken, Link, SendHalf, StreamCode},
     lane::{Frames, LaneEnd, Outbox, pump},
     liveness::HELLO_ID,
     reader::{FrameReader, ReadError},
@@ -34,14 +34,17 @@ const LINGER: Duration = Duration::from_secs(2);
 
 pub(super) async fn serve<L: Link, D: Dispatch>(
     server: Arc<Server<L, D>>,
-    mut send: L::Send,
+    send: L::Send,
     mut reader: FrameReader<L::Recv>,
     ping: RequestId,
     priority: Priority,
 ) {
+    let mut send = Unfinished::new(send);
     set_priority(&mut send, priority);
     let outbox = Outbox::new(server.budget.clone());
-    server.add_lane(&outbox);
+    if let Err(error) = server.add_lane(&outbox) {
+        return server.break_protocol(&error);
+    }
     outbox.put(|out| put_pong(out, ping, Some(&server.hello)));
     let mut requests = Requests {
         server: Arc::clone(&server),
@@ -53,12 +56,59 @@ pub(super) async fn serve<L: Link, D: Dispatch>(
             send.finish();
             let _ = timeout(LINGER, send.stopped()).await;
         }
-        LaneEnd::Failed(error) => {
-            send.reset(StreamCode::Protocol);
-            match error {
-                ReadError::Wire(error) => server.break_protocol(&error),
-                ReadError::Broken(_) => {}
-            }
+        LaneEnd::Failed(ReadError::Wire(error)) => server.break_protocol(&error),
+        LaneEnd::Failed(ReadError::Broken(_)) => {}
+    }
+}
+
+/// A lane's writing half. Dropped before it is finished, such as by a panic, it is reset: an end without an answer would tell the
+/// client that its calls were not begun.
+struct Unfinished<S: SendHalf> {
+    half: S,
+    finished: bool,
+}
+
+impl<S: SendHalf> Unfinished<S> {
+    fn new(half: S) -> Self {
+        Self {
+            half,
+            finished: false,
+        }
+    }
+}
+
+impl<S: SendHalf> SendHalf for Unfinished<S> {
+    fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        chunks: &mut &mut [Bytes],
+    ) -> Poll<Result<(), Broken>> {
+        self.half.poll_write(cx, chunks)
+    }
+
+    fn set_priority(&mut self, priority: i32) {
+        self.half.set_priority(priority);
+    }
+
+    fn finish(&mut self) {
+        self.finished = true;
+        self.half.finish();
+    }
+
+    fn reset(&mut self, code: StreamCode) {
+        self.finished = true;
+        self.half.reset(code);
+    }
+
+    fn stopped(&mut self) -> impl Future<Output = ()> + Send + 'static {
+        self.half.stopped()
+    }
+}
+
+impl<S: SendHalf> Drop for Unfinished<S> {
+    fn drop(&mut self) {
+        if !self.finished {
+            self.half.reset(StreamCode::Protocol);
         }
     }
 }
@@ -231,7 +281,9 @@ async fn send_large<L: Link, D: Dispatch>(
 ) {
     if let Ok(mut send) = server.link.open_uni().await {
         set_priority(&mut send, priority);
-        let mut writer = CallWriter::new(send, active.id(), codec);
+        let mut writer = CallWriter::new(send, active.id(), codec, server.budget.clone());
+        let everything = writer.stopped();
         serve_stream::write_response(&mut writer, response).await;
+        everything.await;
     }
 }

@@ -15,6 +15,7 @@ use crate::{
     call::{Body, Response},
     dispatch::Dispatch,
     metadata::Metadata,
+    method::MethodDescriptor,
     status::Status,
     wire::{self, FrameType, Header, RequestHead, ResponseHead, WireError},
 };
@@ -29,6 +30,8 @@ pub(super) async fn serve<L: Link, D: Dispatch>(
     let Some(codec) = header.codec else {
         return;
     };
+    // Before the call counts itself.
+    let refusal = server.refusal();
     let active = match RequestHead::decode(&head) {
         Ok(_) if header.id.0 == [0; 16] => Err(WireError::RequestId),
         Ok(head) => server.begin(header.id).map(|active| (active, head)),
@@ -45,14 +48,15 @@ pub(super) async fn serve<L: Link, D: Dispatch>(
     // Resolves when the client has lost interest, and at the end when it has everything.
     let stopped = send.stopped();
     tokio::pin!(stopped);
-    let mut writer = CallWriter::new(send, header.id, codec);
-    if let Some(status) = server.refusal() {
+    let mut writer = CallWriter::new(send, header.id, codec, server.budget.clone());
+    if let Some(status) = refusal {
         reader.stop(StreamCode::Done);
         write_status(&mut writer, &status).await;
         return stopped.await;
     }
-    let body = Body::stream(RecvBody::new(reader, Side::Server, codec, ()));
-    let request = server.request(head, codec, body);
+    let mut request = server.request(head, codec, Body::empty());
+    let single = request.method.descriptor().is_some_and(takes_one);
+    request.body = Body::stream(RecvBody::new(reader, Side::Server, codec, single, ()));
     let call = run(Arc::clone(&server.dispatch), request);
     if header.oneway {
         // The client reads nothing, which does not mean that it wants nothing done.
@@ -70,6 +74,10 @@ pub(super) async fn serve<L: Link, D: Dispatch>(
         // The handler and its response are dropped here.
         () = &mut stopped => {}
     }
+}
+
+fn takes_one(method: &'static MethodDescriptor) -> bool {
+    !method.shape.client_streams()
 }
 
 /// Writes a response and the explicit end of the call.

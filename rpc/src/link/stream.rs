@@ -32,7 +32,12 @@ pub(super) async fn call<L: Link>(
         .await
         .map_err(|broken| client_broken_status(shared, &broken).with_not_accepted())?;
     send.set_priority(stream_priority(request.priority));
-    let mut writer = CallWriter::new(send, shared.calls.stream_id(), request.codec);
+    let mut writer = CallWriter::new(
+        send,
+        shared.calls.stream_id(),
+        request.codec,
+        shared.budget.clone(),
+    );
     let oneway = request.is_oneway();
     let timeout = request
         .deadline
@@ -88,6 +93,7 @@ pub(super) fn response<L: Link>(
             reader,
             Side::Client,
             codec,
+            false,
             (connection, keep),
         )),
     })
@@ -99,8 +105,9 @@ struct Pump(AbortHandle);
 impl Pump {
     fn start<S: SendHalf>(mut writer: CallWriter<S>, body: Body) -> Self {
         let task = tokio::spawn(async move {
+            let everything = writer.stopped();
             match write_request(&mut writer, body).await {
-                Ok(()) => {}
+                Ok(()) => everything.await,
                 // The answer says why the server wants no more.
                 Err(WriteError::Broken(_)) => writer.reset(StreamCode::Done),
                 // A request stream cannot carry an error: the call is cancelled, and its caller knows why.

@@ -3,8 +3,10 @@
 use std::{future::poll_fn, task::Poll};
 
 use bytes::{Bytes, BytesMut};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::{
+    budget::{Budget, UNCOUNTED_BYTES},
     client::check_size,
     halves::{Broken, SendHalf, StreamCode},
 };
@@ -27,6 +29,9 @@ pub(super) struct CallWriter<S: SendHalf> {
     /// What is not yet written: finished chunks, then the open one.
     chunks: Vec<Bytes>,
     open: BytesMut,
+    budget: Budget,
+    /// The share of the budget of the large message that is being written.
+    permit: Option<OwnedSemaphorePermit>,
     finished: bool,
 }
 
@@ -46,13 +51,15 @@ impl From<Broken> for WriteError {
 }
 
 impl<S: SendHalf> CallWriter<S> {
-    pub(super) fn new(half: S, id: RequestId, codec: Codec) -> Self {
+    pub(super) fn new(half: S, id: RequestId, codec: Codec, budget: Budget) -> Self {
         Self {
             half,
             id,
             codec,
             chunks: Vec::new(),
             open: BytesMut::new(),
+            budget,
+            permit: None,
             finished: false,
         }
     }
@@ -68,10 +75,20 @@ impl<S: SendHalf> CallWriter<S> {
         put_frame(&mut self.open, kind, codec, oneway, self.id, fill);
     }
 
-    /// Queues one message in a StreamData frame of its own.
-    pub(super) fn put_message(&mut self, message: Bytes) {
+    /// Queues one message in a StreamData frame of its own, a large one when the budget has room.
+    async fn put_message(&mut self, message: Bytes) -> Result<(), Broken> {
         let prefix = wire::length_prefix_bytes(message.len());
-        let header = self.data_header(prefix + message.len());
+        let bytes = prefix + message.len();
+        if bytes > UNCOUNTED_BYTES {
+            self.permit = None;
+            self.permit = self.budget.try_outbound(bytes);
+            if self.permit.is_none() {
+                // What comes before it need not wait with it.
+                self.flush().await?;
+                self.permit = Some(self.budget.outbound(bytes).await);
+            }
+        }
+        let header = self.data_header(bytes);
         self.open.extend_from_slice(&header);
         wire::put_length(message.len(), &mut self.open);
         if message.len() < BY_REFERENCE_BYTES {
@@ -80,6 +97,7 @@ impl<S: SendHalf> CallWriter<S> {
             self.chunks.push(self.open.split().freeze());
             self.chunks.push(message);
         }
+        Ok(())
     }
 
     /// Writes all that is queued.
@@ -101,7 +119,7 @@ impl<S: SendHalf> CallWriter<S> {
     pub(super) async fn write_body(&mut self, mut body: Body) -> Result<Metadata, WriteError> {
         if body.as_one().is_some() {
             if let Some(Ok(message)) = body.next().await {
-                self.put_message(message);
+                self.put_message(message).await?;
             }
             return Ok(body.take_trailers());
         }
@@ -129,8 +147,9 @@ impl<S: SendHalf> CallWriter<S> {
                     Some(Ok(message)) if message.len() >= BY_REFERENCE_BYTES => {
                         check_size(&message).map_err(WriteError::Status)?;
                         self.put_batch(&mut batch);
-                        self.put_message(message);
+                        self.put_message(message).await?;
                         self.flush().await?;
+                        self.permit = None;
                     }
                     Some(Ok(message)) => batch.push(&message),
                 }
@@ -146,7 +165,8 @@ impl<S: SendHalf> CallWriter<S> {
         }
     }
 
-    /// Ends the call's direction well and the stream with it.
+    /// Ends the call's direction well and the stream with it. A writer that wrote one large message keeps its share of the budget
+    /// until it is dropped: let that be when the peer has everything.
     pub(super) fn finish(&mut self) {
         self.half.finish();
         self.finished = true;
@@ -174,6 +194,11 @@ impl<S: SendHalf> CallWriter<S> {
             self.half.reset(code);
             self.finished = true;
         }
+    }
+
+    /// Resolves when the peer has everything, or wants no more.
+    pub(super) fn stopped(&mut self) -> impl Future<Output = ()> + Send + 'static {
+        self.half.stopped()
     }
 
     pub(super) fn codec(&self) -> Codec {

@@ -30,9 +30,9 @@ pub const CONNECTION_WINDOW_BYTES: u32 = 64 * STREAM_WINDOW_BYTES;
 
 /// How many bytes of one connection may be sent and not yet acknowledged.
 ///
-/// As many as the peer may let us send: a smaller window, which all streams share, would be filled by bulk, and then the most urgent
-/// call waits behind it whatever its priority.
-pub const SEND_WINDOW_BYTES: u64 = CONNECTION_WINDOW_BYTES as u64;
+/// All streams share it, and while it is full not even the most urgent call, or a Ping, can be written. It has room for the large
+/// messages that are written at once, and as much again for streams and lanes.
+pub const SEND_WINDOW_BYTES: u64 = 2 * CONNECTION_WINDOW_BYTES as u64;
 
 /// How many streams a peer may have open beside those of its calls: its lanes.
 pub(super) const LANE_STREAMS: u32 = 64;

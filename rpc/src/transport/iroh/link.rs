@@ -14,7 +14,7 @@ use iroh::{
     },
 };
 
-use super::config::{CONNECTION_WINDOW_BYTES, LANE_STREAMS};
+use super::config::{CONNECTION_WINDOW_BYTES, LANE_STREAMS, STREAM_WINDOW_BYTES};
 use crate::{
     call::Peer,
     link::{Broken, CloseCode, DEFAULT_MAX_CALLS, Link, Packets, RecvHalf, SendHalf, StreamCode},
@@ -75,6 +75,14 @@ impl Link for IrohLink {
 
     async fn accept_uni(&self) -> Result<RecvStream, Broken> {
         self.connection.accept_uni().await.map_err(broken)
+    }
+
+    fn make_room(&self, streams: usize) {
+        let streams = u32::try_from(streams).unwrap_or(u32::MAX);
+        let window = streams
+            .saturating_mul(STREAM_WINDOW_BYTES)
+            .saturating_add(CONNECTION_WINDOW_BYTES);
+        self.connection.set_receive_window(VarInt::from_u32(window));
     }
 
     fn close(&self, code: CloseCode, reason: &str) {
