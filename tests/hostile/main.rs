@@ -1,0 +1,8 @@
+//! Peers that break the protocol, on real iroh connections: what they get for it, and that nobody else notices. The table of it is in
+//! ARCHITECTURE.md, "What a peer can do wrong".
+
+mod clients;
+mod floods;
+mod raw;
+mod servers;
+mod target;
