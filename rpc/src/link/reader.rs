@@ -92,7 +92,8 @@ impl<R: RecvHalf> FrameReader<R> {
         self.takes_data = Some(self.budget.stream());
     }
 
-    /// Gives back the share of the budget that the last large payload took: its memory is its consumer's now.
+    /// Gives back the share of the budget that the last large payload took: whoever asked for it has it now, and may keep it for
+    /// as long as it likes, which must hold nobody else up.
     pub(super) fn release(&mut self) {
         self.permit = None;
     }
@@ -133,7 +134,6 @@ impl<R: RecvHalf> FrameReader<R> {
                 }
                 let (header, payload) = self.payload.take().expect("it was there two lines above");
                 self.uncount();
-                // Whoever asked for it has it now, and may keep it for as long as it likes: that must hold nobody else up.
                 return Ok(Some((header, payload.into())));
             }
             let Some(header) = self.take_header()? else {
