@@ -284,17 +284,21 @@ impl<S: SendHalf, R: RecvHalf, F: Frames> Pump<'_, S, R, F> {
             if !self.frames.ready() {
                 return Ok(Read::Full);
             }
-            match self.reader.poll_frame(cx)? {
-                Poll::Ready(Some((header, payload))) => {
+            let read = match self.reader.poll_frame(cx) {
+                Poll::Ready(Ok(Some((header, payload)))) => {
                     self.has_read = true;
-                    self.frames.on_frame(header, payload)?;
+                    match self.frames.on_frame(header, payload) {
+                        Ok(()) => continue,
+                        Err(error) => Err(error),
+                    }
                 }
-                Poll::Ready(None) => return Ok(Read::Ended),
-                Poll::Pending => {
-                    self.frames.on_pause();
-                    return Ok(Read::Waiting);
-                }
-            }
+                Poll::Ready(Ok(None)) => Ok(Read::Ended),
+                Poll::Ready(Err(error)) => Err(error),
+                Poll::Pending => Ok(Read::Waiting),
+            };
+            // However it goes on: what was taken before counts.
+            self.frames.on_pause();
+            return read;
         }
         self.frames.on_pause();
         Ok(Read::More)
