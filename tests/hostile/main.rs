@@ -1,6 +1,8 @@
 //! Peers that break the protocol, on real iroh connections: what they get for it, and that nobody else notices. The table of it is in
 //! ARCHITECTURE.md, "What a peer can do wrong".
 
+#![allow(clippy::unwrap_used, reason = "tests say where they fail")]
+
 mod clients;
 mod floods;
 mod raw;
