@@ -31,7 +31,7 @@ pub(crate) trait Target {
 #[message]
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Tree {
-    pub(crate) next: Option<Box<Tree>>,
+    pub(crate) next: Option<Box<Self>>,
 }
 
 /// A message that is short on the wire.
