@@ -29,6 +29,16 @@ pub trait Dispatch: Send + Sync + 'static {
         Box::pin(self.dispatch(request))
     }
 
+    /// The same again, for who gives the call to a task of its own if it must wait.
+    #[doc(hidden)]
+    fn dispatch_owned(self: &Arc<Self>, request: Request) -> BoxFuture<'static, Result<Response>>
+    where
+        Self: Sized,
+    {
+        let this = Arc::clone(self);
+        Box::pin(async move { this.dispatch(request).await })
+    }
+
     /// The codec in which calls to this service are best encoded now.
     ///
     /// Protobuf is always right. A transport answers postcard only where it knows that the other side has the same schema.
@@ -100,6 +110,11 @@ impl Channel {
     pub fn new(dispatch: impl Dispatch) -> Self {
         Self(Arc::new(dispatch))
     }
+
+    /// [`Dispatch::dispatch_owned`] of what was erased.
+    pub(crate) fn owned(&self, request: Request) -> BoxFuture<'static, Result<Response>> {
+        Arc::clone(&self.0).owned_erased(request)
+    }
 }
 
 impl Dispatch for Channel {
@@ -131,6 +146,7 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 trait Erased: Send + Sync {
     fn dispatch_erased(&self, request: Request) -> BoxFuture<'_, Result<Response>>;
+    fn owned_erased(self: Arc<Self>, request: Request) -> BoxFuture<'static, Result<Response>>;
     fn codec_erased(&self, service: &'static ServiceDescriptor) -> Codec;
     fn resolve_erased(&self, path: &str) -> Option<&'static MethodDescriptor>;
 }
@@ -138,6 +154,10 @@ trait Erased: Send + Sync {
 impl<D: Dispatch> Erased for D {
     fn dispatch_erased(&self, request: Request) -> BoxFuture<'_, Result<Response>> {
         self.dispatch_boxed(request)
+    }
+
+    fn owned_erased(self: Arc<Self>, request: Request) -> BoxFuture<'static, Result<Response>> {
+        self.dispatch_owned(request)
     }
 
     fn codec_erased(&self, service: &'static ServiceDescriptor) -> Codec {

@@ -1,7 +1,6 @@
 //! The client half: a [`Connection`] is a [`Dispatch`] whose calls go to the peer, small ones on lanes, the others on streams of their own.
 
 use std::{
-    collections::HashMap,
     fmt,
     future::poll_fn,
     sync::{
@@ -90,7 +89,18 @@ pub(super) struct Shared<L: Link> {
 }
 
 struct ServerHello {
-    services: HashMap<String, Fingerprint>,
+    /// Ordered by name.
+    services: Vec<(String, Fingerprint)>,
+}
+
+impl ServerHello {
+    /// Whether the server has this service with the same schema.
+    fn has(&self, service: &'static ServiceDescriptor) -> bool {
+        let place = self
+            .services
+            .binary_search_by(|(name, _)| name.as_str().cmp(service.name));
+        place.is_ok_and(|place| self.services[place].1 == service.fingerprint())
+    }
 }
 
 /// One lane, from the side of the calls.
@@ -366,9 +376,7 @@ impl<L: Link> Shared<L> {
 
     fn codec(&self, service: &'static ServiceDescriptor) -> Codec {
         match self.hello.get() {
-            Some(hello) if hello.services.get(service.name) == Some(&service.fingerprint()) => {
-                Codec::Postcard
-            }
+            Some(hello) if hello.has(service) => Codec::Postcard,
             _ => Codec::Protobuf,
         }
     }
@@ -395,7 +403,8 @@ impl<L: Link> Shared<L> {
             self.draining.store(true, Ordering::Relaxed);
         }
         let max_calls = hello.max_calls.clamp(1, 1 << 20) as usize;
-        let services = hello.services.into_iter().collect();
+        let mut services = hello.services;
+        services.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         if self.hello.set(ServerHello { services }).is_ok() {
             let before = self.liveness.max_calls.swap(max_calls, Ordering::Relaxed);
             if max_calls > before {

@@ -7,7 +7,10 @@ use std::{
     fmt,
     future::poll_fn,
     mem,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
     task::{Context, Poll, Waker},
 };
 
@@ -30,6 +33,9 @@ const KEEP_BYTES: usize = 64 * 1024;
 /// The queue in front of a lane's writing half; a clone of the `Arc` is another way to fill it.
 pub(super) struct Outbox {
     queue: Mutex<Queue>,
+    /// What the queue holds, to be read without its lock.
+    queued_bytes: AtomicUsize,
+    closed: AtomicBool,
     room: Notify,
     budget: Budget,
 }
@@ -55,6 +61,8 @@ impl Outbox {
     pub(super) fn new(budget: Budget) -> Arc<Self> {
         Arc::new(Self {
             queue: Mutex::default(),
+            queued_bytes: AtomicUsize::new(0),
+            closed: AtomicBool::new(false),
             room: Notify::new(),
             budget,
         })
@@ -62,7 +70,7 @@ impl Outbox {
 
     /// How many bytes wait to be written.
     pub(super) fn queued_bytes(&self) -> usize {
-        self.lock().bytes.len()
+        self.queued_bytes.load(Ordering::Relaxed)
     }
 
     pub(super) fn is_full(&self) -> bool {
@@ -71,7 +79,7 @@ impl Outbox {
 
     /// Whether the lane is gone.
     pub(super) fn is_closed(&self) -> bool {
-        self.lock().closed
+        self.closed.load(Ordering::Acquire)
     }
 
     /// Takes `item` and queues what `fill` writes of it, if there is room; one frame may pass the limit, none begins above it.
@@ -130,6 +138,8 @@ impl Outbox {
         let before = queue.bytes.len();
         fill(&mut queue.bytes);
         self.budget.add(queue.bytes.len() - before);
+        self.queued_bytes
+            .store(queue.bytes.len(), Ordering::Relaxed);
         if let Some(pump) = queue.pump.take() {
             pump.wake();
         }
@@ -147,6 +157,7 @@ impl Outbox {
         }
         let was_full = queue.bytes.len() >= MAX_LANE_QUEUE_BYTES;
         let bytes = queue.bytes.split().freeze();
+        self.queued_bytes.store(0, Ordering::Relaxed);
         if queue.bytes.capacity() < KEEP_BYTES / 16 {
             queue.bytes = BytesMut::with_capacity(KEEP_BYTES / 4);
         }
@@ -161,8 +172,10 @@ impl Outbox {
     fn close(&self) {
         let mut queue = self.lock();
         queue.closed = true;
+        self.closed.store(true, Ordering::Release);
         self.budget.sub(queue.bytes.len());
         let _ = mem::take(&mut queue.bytes);
+        self.queued_bytes.store(0, Ordering::Relaxed);
         drop(queue);
         self.room.notify_waiters();
     }
@@ -188,7 +201,7 @@ pub(super) trait Frames: Send {
     /// Takes one frame.
     fn on_frame(&mut self, header: Header, payload: Bytes) -> Result<(), ReadError>;
 
-    /// All frames that had arrived were taken.
+    /// All frames that had arrived, or for which there was room, were taken.
     fn on_pause(&mut self) {}
 
     /// Whether the lane may end, when nothing is queued.
@@ -282,6 +295,7 @@ impl<S: SendHalf, R: RecvHalf, F: Frames> Pump<'_, S, R, F> {
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Result<Read, ReadError> {
         for _ in 0..FRAMES_PER_TURN {
             if !self.frames.ready() {
+                self.frames.on_pause();
                 return Ok(Read::Full);
             }
             let read = match self.reader.poll_frame(cx) {

@@ -2,16 +2,17 @@
 
 use std::{
     collections::{HashMap, hash_map::Entry},
-    panic::AssertUnwindSafe,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
     sync::{
         Arc, Mutex, PoisonError, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
 use bytes::Bytes;
-use futures_util::FutureExt;
 use tokio::{
     sync::watch,
     task::{AbortHandle, JoinSet},
@@ -28,7 +29,7 @@ use super::{
 };
 use crate::{
     call::{Body, Codec, Method, Request, Response},
-    dispatch::Dispatch,
+    dispatch::{BoxFuture, Dispatch},
     method::{Fingerprint, Priority},
     status::{Result, Status},
     wire::{self, FrameType, Hello, RequestHead, RequestId, WireError},
@@ -181,6 +182,24 @@ impl<L: Link, D: Dispatch> Server<L, D> {
 
     /// Why a call that arrives now cannot be taken.
     pub(super) fn refusal(&self) -> Option<Status> {
+        self.refusal_at(self.active().len())
+    }
+
+    /// The same for a call with this id.
+    ///
+    /// # Errors
+    /// The id is zero, or in use.
+    pub(super) fn refusal_of(&self, id: RequestId) -> Result<Option<Status>, WireError> {
+        let active = self.active();
+        if id.0 == [0; 16] || active.contains_key(&id) {
+            return Err(WireError::RequestId);
+        }
+        let calls = active.len();
+        drop(active);
+        Ok(self.refusal_at(calls))
+    }
+
+    fn refusal_at(&self, calls: usize) -> Option<Status> {
         if self.is_draining() {
             return Some(
                 Status::unavailable("the server is shutting down and takes no new calls")
@@ -188,7 +207,7 @@ impl<L: Link, D: Dispatch> Server<L, D> {
             );
         }
         let limit = self.limits.max_calls as usize;
-        (self.active().len() >= limit * CALLS_LENIENCY + CALLS_SLACK).then(|| {
+        (calls >= limit * CALLS_LENIENCY + CALLS_SLACK).then(|| {
             Status::resource_exhausted(format!(
                 "{limit} calls are in flight on this connection, its limit, and many more: wait for some to end"
             ))
@@ -208,10 +227,6 @@ impl<L: Link, D: Dispatch> Server<L, D> {
             id,
             serial,
         })
-    }
-
-    pub(super) fn is_active(&self, id: RequestId) -> bool {
-        self.active().contains_key(&id)
     }
 
     /// Lets [`cancel`](Self::cancel) reach the task of a call.
@@ -385,18 +400,35 @@ async fn serve_pair<L: Link, D: Dispatch>(
     }
 }
 
-/// Runs one call in the dispatch; a panic there ends this call and nothing else.
-pub(super) async fn run<D: Dispatch>(dispatch: Arc<D>, request: Request) -> Result<Response> {
-    let response = AssertUnwindSafe(dispatch.dispatch(request))
-        .catch_unwind()
-        .await
-        .unwrap_or_else(|_| {
-            Err(Status::unknown(
-                "the server panicked while it handled the call",
-            ))
-        })?;
-    check_response(&response)?;
-    Ok(response)
+/// One call in the dispatch; a panic there ends this call and nothing else.
+pub(super) struct Handling(Option<BoxFuture<'static, Result<Response>>>);
+
+impl Handling {
+    /// Calls the dispatch, which may panic already.
+    pub(super) fn new<D: Dispatch>(dispatch: &Arc<D>, request: Request) -> Self {
+        Self(catch_unwind(AssertUnwindSafe(|| dispatch.dispatch_owned(request))).ok())
+    }
+}
+
+impl Future for Handling {
+    type Output = Result<Response>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let polled = self
+            .0
+            .as_mut()
+            .and_then(|call| catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(cx))).ok());
+        let response = match polled {
+            Some(polled) => ready!(polled)?,
+            None => {
+                self.0 = None;
+                let status = Status::unknown("the server panicked while it handled the call");
+                return Poll::Ready(Err(status));
+            }
+        };
+        check_response(&response)?;
+        Poll::Ready(Ok(response))
+    }
 }
 
 /// What a response must fulfil before anything of it is sent.

@@ -1,6 +1,7 @@
 //! The server half of a lane: each Request is polled once on the spot, and only if it must wait becomes a task.
 
 use std::{
+    pin::Pin,
     sync::Arc,
     task::{Context, Poll, Waker},
     time::Duration,
@@ -10,11 +11,12 @@ use bytes::{Bytes, BytesMut};
 use tokio::time::timeout;
 
 use super::{
+    budget::MAX_LANE_QUEUE_BYTES,
     halves::{Broken, Link, SendHalf, StreamCode},
     lane::{Frames, LaneEnd, Outbox, pump},
     liveness::HELLO_ID,
     reader::{FrameReader, ReadError},
-    serve::{Active, Server, run, set_priority},
+    serve::{Active, Handling, Server, set_priority},
     serve_stream,
     writer::{CallWriter, put_frame},
 };
@@ -49,6 +51,7 @@ pub(super) async fn serve<L: Link, D: Dispatch>(
     let mut requests = Requests {
         server: Arc::clone(&server),
         outbox: Arc::clone(&outbox),
+        answers: BytesMut::new(),
         priority,
     };
     match pump(&mut send, &mut reader, &outbox, &mut requests).await {
@@ -125,13 +128,22 @@ pub(super) fn put_pong(out: &mut BytesMut, id: RequestId, hello: Option<&Hello>)
 struct Requests<L: Link, D> {
     server: Arc<Server<L, D>>,
     outbox: Arc<Outbox>,
+    answers: BytesMut,
     priority: Priority,
 }
 
 impl<L: Link, D: Dispatch> Frames for Requests<L, D> {
     /// While answers pile up, because the client does not read them, no more requests are taken.
     fn ready(&self) -> bool {
-        !self.outbox.is_full()
+        !self.outbox.is_full() && self.answers.len() < MAX_LANE_QUEUE_BYTES
+    }
+
+    /// The answers of handlers that did not wait go to the queue together.
+    fn on_pause(&mut self) {
+        if !self.answers.is_empty() {
+            self.outbox.put(|out| out.extend_from_slice(&self.answers));
+            self.answers.clear();
+        }
     }
 
     fn on_frame(&mut self, header: Header, payload: Bytes) -> Result<(), ReadError> {
@@ -159,27 +171,25 @@ impl<L: Link, D: Dispatch> Requests<L, D> {
         payload: &Bytes,
     ) -> Result<(), WireError> {
         let id = header.id;
-        if id.0 == [0; 16] || self.server.is_active(id) {
-            return Err(WireError::RequestId);
-        }
+        let refusal = self.server.refusal_of(id)?;
         let (head, message) = wire::split_call(payload)?;
         let head = RequestHead::decode(head)?;
-        if let Some(status) = self.server.refusal() {
+        if let Some(status) = refusal {
             if !header.oneway {
-                self.outbox.put(|out| put_status(out, id, &status));
+                put_status(&mut self.answers, id, &status);
             }
             return Ok(());
         }
         // A copy of its own: the payload lies in a packet, which a message that is kept must not keep too.
         let body = Body::one(Bytes::copy_from_slice(message));
         let request = self.server.request(head, codec, body);
-        let mut call = Box::pin(run(Arc::clone(&self.server.dispatch), request));
+        let mut call = Handling::new(&self.server.dispatch, request);
         // Many handlers never wait. Those that do are polled again at once by the task that they become, so that the waker
         // given here need not wake anything.
-        let polled = call.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        let polled = Pin::new(&mut call).poll(&mut Context::from_waker(Waker::noop()));
         if let Poll::Ready(answer) = polled {
             if !header.oneway
-                && let Some(large) = put_answer(&self.outbox, id, codec, answer)
+                && let Some(large) = put_answer(&mut self.answers, id, codec, answer)
             {
                 let active = self.server.begin(id)?;
                 self.spawn(
@@ -210,7 +220,9 @@ impl<L: Link, D: Dispatch> Requests<L, D> {
             while outbox.is_full() && !outbox.is_closed() {
                 outbox.room().await;
             }
-            match put_answer(&outbox, id, codec, answer) {
+            let mut large = None;
+            outbox.put(|out| large = put_answer(out, id, codec, answer));
+            match large {
                 None => drop(active),
                 Some(large) => send_large(server, active, large, codec, priority).await,
             }
@@ -224,9 +236,9 @@ impl<L: Link, D: Dispatch> Requests<L, D> {
     }
 }
 
-/// Queues an answer that fits a frame; gives back a response that does not.
+/// Appends an answer that fits a frame; gives back a response that does not.
 fn put_answer(
-    outbox: &Outbox,
+    out: &mut BytesMut,
     id: RequestId,
     codec: Codec,
     answer: Result<Response>,
@@ -234,33 +246,32 @@ fn put_answer(
     let mut response = match answer {
         Ok(response) => response,
         Err(status) => {
-            outbox.put(|out| put_status(out, id, &status));
+            put_status(out, id, &status);
             return None;
         }
     };
-    let Some(message) = response.body.as_one().cloned() else {
+    let trailers = response.body.take_trailers();
+    let Some(message) = response.body.as_one() else {
+        response.body = response.body.with_trailers(trailers);
         return Some(response);
     };
-    let trailers = response.body.take_trailers();
     let head = response.metadata.size_bytes() + trailers.size_bytes() + 64;
     if !wire::metadata_fits(&trailers) {
         let status =
             Status::internal("the handler set more trailing metadata than a response can carry");
-        outbox.put(|out| put_status(out, id, &status));
+        put_status(out, id, &status);
         return None;
     }
     if head + message.len() > MAX_HEAD_BYTES {
-        response.body = Body::one(message).with_trailers(trailers);
+        response.body = response.body.with_trailers(trailers);
         return Some(response);
     }
-    outbox.put(|out| {
-        put_frame(out, FrameType::Response, Some(codec), false, id, |out| {
-            wire::put_call(
-                out,
-                |out| ResponseHead::encode(&response.metadata, &trailers, out),
-                &message,
-            );
-        });
+    put_frame(out, FrameType::Response, Some(codec), false, id, |out| {
+        wire::put_call(
+            out,
+            |out| ResponseHead::encode(&response.metadata, &trailers, out),
+            message,
+        );
     });
     None
 }

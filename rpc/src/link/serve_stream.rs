@@ -8,7 +8,7 @@ use super::{
     body::{RecvBody, Side},
     halves::{Link, SendHalf, StreamCode},
     reader::FrameReader,
-    serve::{Server, run, set_priority},
+    serve::{Handling, Server, set_priority},
     writer::{CallWriter, WriteError},
 };
 use crate::{
@@ -57,7 +57,7 @@ pub(super) async fn serve<L: Link, D: Dispatch>(
     let mut request = server.request(head, codec, Body::empty());
     let single = request.method.descriptor().is_some_and(takes_one);
     request.body = Body::stream(RecvBody::new(reader, Side::Server, codec, single, ()));
-    let call = run(Arc::clone(&server.dispatch), request);
+    let call = Handling::new(&server.dispatch, request);
     if header.oneway {
         // The client reads nothing, which does not mean that it wants nothing done.
         let _ = call.await;

@@ -103,22 +103,42 @@ impl Router {
     }
 }
 
+impl Router {
+    /// Who carries the request: the layers, if there are any, else its service.
+    fn route(&self, request: &mut Request) -> Result<&Channel> {
+        let Some(layered) = &self.layered else {
+            return self.services.route(request);
+        };
+        match self.services.lookup(request) {
+            Ok((_, method)) => request.method = Method::Known(method),
+            Err(status) if status.is_wrong_codec() => return Err(status),
+            // Not `Known`, even if a client in this process sent its own descriptor: it is not known here.
+            Err(_) => unknown(&mut request.method),
+        }
+        Ok(layered)
+    }
+}
+
 impl Dispatch for Router {
     fn dispatch(&self, request: Request) -> impl Future<Output = Result<Response>> + Send {
         self.dispatch_boxed(request)
     }
 
     fn dispatch_boxed(&self, mut request: Request) -> BoxFuture<'_, Result<Response>> {
-        let Some(layered) = &self.layered else {
-            return self.services.dispatch_boxed(request);
-        };
-        request.method = match self.services.lookup(&request) {
-            Ok((_, method)) => Method::Known(method),
-            // Not `Known`, even if a client in this process sent its own descriptor: it is not known here.
-            Err(status) if !status.is_wrong_codec() => unknown(request.method),
-            Err(status) => return Box::pin(ready(Err(status))),
-        };
-        layered.dispatch_boxed(request)
+        match self.route(&mut request) {
+            Ok(channel) => channel.dispatch_boxed(request),
+            Err(status) => Box::pin(ready(Err(status))),
+        }
+    }
+
+    fn dispatch_owned(
+        self: &Arc<Self>,
+        mut request: Request,
+    ) -> BoxFuture<'static, Result<Response>> {
+        match self.route(&mut request) {
+            Ok(channel) => channel.owned(request),
+            Err(status) => Box::pin(ready(Err(status))),
+        }
     }
 
     fn codec(&self, service: &'static ServiceDescriptor) -> Codec {
@@ -172,6 +192,13 @@ impl Services {
         let method = resolve(entry.descriptor, &request.method, request.codec)?;
         Ok((entry, method))
     }
+
+    /// Who carries the request, which then names its method.
+    fn route(&self, request: &mut Request) -> Result<&Channel> {
+        let (entry, method) = self.lookup(request)?;
+        request.method = Method::Known(method);
+        Ok(&entry.dispatch)
+    }
 }
 
 impl Dispatch for Services {
@@ -180,11 +207,8 @@ impl Dispatch for Services {
     }
 
     fn dispatch_boxed(&self, mut request: Request) -> BoxFuture<'_, Result<Response>> {
-        match self.lookup(&request) {
-            Ok((entry, method)) => {
-                request.method = Method::Known(method);
-                entry.dispatch.dispatch_boxed(request)
-            }
+        match self.route(&mut request) {
+            Ok(channel) => channel.dispatch_boxed(request),
             Err(status) => Box::pin(ready(Err(status))),
         }
     }
@@ -213,10 +237,9 @@ impl<L: Layer> ErasedLayer for L {
     }
 }
 
-fn unknown(method: Method) -> Method {
-    match method {
-        Method::Known(method) => Method::Path(bytes::Bytes::from_static(method.path.as_bytes())),
-        path @ Method::Path(_) => path,
+fn unknown(method: &mut Method) {
+    if let Method::Known(known) = method {
+        *method = Method::Path(bytes::Bytes::from_static(known.path.as_bytes()));
     }
 }
 
