@@ -4,6 +4,7 @@ use std::{
     future::Future,
     pin::pin,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -20,12 +21,15 @@ use crate::{
     link::{Broken, CloseCode, DEFAULT_MAX_CALLS, Link, Packets, RecvHalf, SendHalf, StreamCode},
 };
 
+/// How long a dialling endpoint that nobody else holds is kept, so that the close of its connection leaves it.
+const CLOSE_LINGER: Duration = Duration::from_millis(500);
+
 /// A QUIC connection of an iroh endpoint.
 #[derive(Clone, Debug)]
 pub struct IrohLink {
     connection: Connection,
     /// The endpoint that dialled: it breaks its connections when its last handle is dropped.
-    _endpoint: Option<Endpoint>,
+    endpoint: Option<Endpoint>,
 }
 
 impl IrohLink {
@@ -35,7 +39,7 @@ impl IrohLink {
         connection.set_max_concurrent_uni_streams(VarInt::from_u32(DEFAULT_MAX_CALLS));
         Self {
             connection,
-            _endpoint: Some(endpoint),
+            endpoint: Some(endpoint),
         }
     }
 
@@ -46,7 +50,7 @@ impl IrohLink {
         connection.set_max_concurrent_bi_streams(VarInt::from_u32(streams));
         Self {
             connection,
-            _endpoint: None,
+            endpoint: None,
         }
     }
 
@@ -88,6 +92,15 @@ impl Link for IrohLink {
     fn close(&self, code: CloseCode, reason: &str) {
         self.connection
             .close(VarInt::from_u32(code as u32), reason.as_bytes());
+        // An endpoint whose last handle is dropped sends nothing more, and the peer would learn of the close by its idle time-out.
+        if let Some(endpoint) = self.endpoint.clone()
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            runtime.spawn(async move {
+                tokio::time::sleep(CLOSE_LINGER).await;
+                drop(endpoint);
+            });
+        }
     }
 
     async fn closed(&self) -> Broken {
