@@ -48,6 +48,12 @@ pub const MAX_LANES: usize = 8;
 /// What the fields of a request's head take beside path and metadata, at most.
 const HEAD_ROOM_BYTES: usize = 64;
 
+/// How long what arrived before the end of a connection may take to be read.
+const LAST_READ: Duration = Duration::from_secs(2);
+
+/// How long a server that has ended a lane may take to close the connection, and tell with that what it did not begin.
+const ENDED_LANE: Duration = Duration::from_secs(5);
+
 /// How long a call that is encoded as postcard waits for the hello of a new connection.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -85,6 +91,8 @@ pub(super) struct Shared<L: Link> {
     draining: AtomicBool,
     closed: OnceLock<Status>,
     on_closed: Notify,
+    /// How many tasks read answers.
+    readers: watch::Sender<usize>,
     pub(super) liveness: Liveness,
 }
 
@@ -132,11 +140,12 @@ impl<L: Link> Connection<L> {
             draining: AtomicBool::new(false),
             closed: OnceLock::new(),
             on_closed: Notify::new(),
+            readers: watch::Sender::new(0),
             liveness: Liveness::new(config),
         });
         // The first lane carries the hello, so it is opened before any call asks for one.
         shared.lane(Priority::Normal);
-        tokio::spawn(accept_answers(Arc::clone(&shared)));
+        tokio::spawn(accept_answers(Arc::clone(&shared), Reader::new(&shared)));
         tokio::spawn(liveness::watch(Arc::clone(&shared)));
         Self(Arc::new(Handle(shared)))
     }
@@ -149,14 +158,8 @@ impl<L: Link> Connection<L> {
 
     /// Resolves when the connection can carry no more calls, with the reason.
     pub async fn closed(&self) -> Status {
-        let shared = self.shared();
-        let notified = shared.on_closed.notified();
-        tokio::pin!(notified);
-        notified.as_mut().enable();
-        if shared.closed.get().is_none() {
-            notified.await;
-        }
-        shared.closed_status()
+        self.shared().wait_for_close().await;
+        self.shared().closed_status()
     }
 
     /// Closes the connection at once: calls in flight end with `UNAVAILABLE`.
@@ -363,7 +366,13 @@ impl<L: Link> Shared<L> {
                     .unwrap_or(u32::MAX),
             });
             lanes.push(Arc::clone(&lane));
-            tokio::spawn(run_lane(Arc::clone(self), Arc::clone(&lane), priority));
+            let reader = Reader::new(self);
+            tokio::spawn(run_lane(
+                Arc::clone(self),
+                Arc::clone(&lane),
+                priority,
+                reader,
+            ));
             return lane;
         }
         lanes
@@ -425,15 +434,43 @@ impl<L: Link> Shared<L> {
 
     /// Ends every call and refuses further ones.
     pub(super) fn fail(&self, status: Status) {
-        if self.closed.set(status).is_err() {
-            return;
+        if self.refuse(status) {
+            self.calls.close(&self.closed_status());
         }
-        let status = self.closed_status();
-        self.calls.close(&status);
-        self.permits.close();
-        self.on_hello.send_replace(true);
-        self.on_closed.notify_waiters();
-        self.liveness.on_call();
+    }
+
+    /// The connection has ended: refuses further calls at once, and ends those in flight when all that had arrived was read. Only
+    /// then is it known which of them were not answered.
+    pub(super) async fn lose(&self, broken: &Broken) {
+        if self.refuse(self.lost_status(broken)) {
+            let mut readers = self.readers.subscribe();
+            let read = tokio::time::timeout(LAST_READ, readers.wait_for(|readers| *readers == 0));
+            if read.await.is_err() {
+                tracing::debug!(peer = %self.link.peer(), "answers were left unread at the end of a connection");
+            }
+            self.calls.close(&self.closed_status());
+        }
+    }
+
+    /// Refuses further calls; tells whether nobody had done so before.
+    fn refuse(&self, status: Status) -> bool {
+        let first = self.closed.set(status).is_ok();
+        if first {
+            self.permits.close();
+            self.on_hello.send_replace(true);
+            self.on_closed.notify_waiters();
+            self.liveness.on_call();
+        }
+        first
+    }
+
+    async fn wait_for_close(&self) {
+        let notified = self.on_closed.notified();
+        tokio::pin!(notified);
+        notified.as_mut().enable();
+        if self.closed.get().is_none() {
+            notified.await;
+        }
     }
 
     fn closed_status(&self) -> Status {
@@ -452,7 +489,7 @@ impl<L: Link> Shared<L> {
         .with_source(broken.clone());
         // A server that has drained closes so: what it did not answer it did not begin. And one that takes no more connections
         // begins nothing.
-        let unbegun = [CloseCode::Done, CloseCode::TooManyConnections].map(|code| code as u64);
+        let unbegun = [CloseCode::Drained, CloseCode::TooManyConnections].map(|code| code as u64);
         match broken {
             Broken::Closed(code, _) if unbegun.contains(code) => status.with_not_accepted(),
             _ => status,
@@ -511,8 +548,29 @@ impl<L: Link> Drop for LaneCall<'_, L> {
     }
 }
 
+/// A task that reads answers, while it does.
+struct Reader<L: Link>(Arc<Shared<L>>);
+
+impl<L: Link> Reader<L> {
+    fn new(shared: &Arc<Shared<L>>) -> Self {
+        shared.readers.send_modify(|readers| *readers += 1);
+        Self(Arc::clone(shared))
+    }
+}
+
+impl<L: Link> Drop for Reader<L> {
+    fn drop(&mut self) {
+        self.0.readers.send_modify(|readers| *readers -= 1);
+    }
+}
+
 /// Opens a lane and pumps it until it ends; then the calls on it have failed.
-async fn run_lane<L: Link>(shared: Arc<Shared<L>>, lane: Arc<Lane>, priority: Priority) {
+async fn run_lane<L: Link>(
+    shared: Arc<Shared<L>>,
+    lane: Arc<Lane>,
+    priority: Priority,
+    reading: Reader<L>,
+) {
     let ended = match shared.link.open_bi().await {
         Err(broken) => LaneEnd::Failed(ReadError::Broken(broken)),
         Ok((mut send, recv)) => {
@@ -553,20 +611,28 @@ async fn run_lane<L: Link>(shared: Arc<Shared<L>>, lane: Arc<Lane>, priority: Pr
             }
         }
     };
+    drop(reading);
     let status = match ended {
-        LaneEnd::Finished => Status::unavailable(format!(
-            "{} is shutting down: it ended the lane before it took the call",
-            shared.link.peer()
-        ))
-        .with_not_accepted(),
+        LaneEnd::Finished => {
+            // A server that has drained. Answers may be under way on streams of their own; the end of the connection tells.
+            let closed = tokio::time::timeout(ENDED_LANE, shared.wait_for_close()).await;
+            if closed.is_ok() {
+                return;
+            }
+            Status::unavailable(format!(
+                "{} ended the lane without an answer",
+                shared.link.peer()
+            ))
+        }
         LaneEnd::Failed(ReadError::Wire(error)) => {
             shared.break_protocol(&error);
             wire_status(Side::Client, &error)
         }
-        LaneEnd::Failed(ReadError::Broken(broken)) => match shared.closed.get() {
-            Some(status) => status.clone(),
-            None => shared.lost_status(&broken),
-        },
+        LaneEnd::Failed(ReadError::Broken(broken @ Broken::Stream(_))) => {
+            broken_status(Side::Client, &broken)
+        }
+        // The connection is gone, of which all calls are told.
+        LaneEnd::Failed(ReadError::Broken(_)) => return,
     };
     shared.calls.fail_lane(lane.number, &status);
 }
@@ -607,21 +673,16 @@ impl<L: Link> Frames for Answers<'_, L> {
 }
 
 /// Takes the streams that a server opens: each is the answer to a call on a lane, too large for it.
-async fn accept_answers<L: Link>(shared: Arc<Shared<L>>) {
-    let broken = loop {
-        match shared.link.accept_uni().await {
-            Ok(recv) => {
-                let shared = Arc::clone(&shared);
-                tokio::spawn(async move {
-                    if let Err(error) = take_answer(&shared, recv).await {
-                        tracing::debug!(peer = %shared.link.peer(), %error, "a stream from the server was of no use");
-                    }
-                });
+async fn accept_answers<L: Link>(shared: Arc<Shared<L>>, _reading: Reader<L>) {
+    while let Ok(recv) = shared.link.accept_uni().await {
+        let (shared, reading) = (Arc::clone(&shared), Reader::new(&shared));
+        tokio::spawn(async move {
+            if let Err(error) = take_answer(&shared, recv).await {
+                tracing::debug!(peer = %shared.link.peer(), %error, "a stream from the server was of no use");
             }
-            Err(broken) => break broken,
-        }
-    };
-    shared.fail(shared.lost_status(&broken));
+            drop(reading);
+        });
+    }
 }
 
 async fn take_answer<L: Link>(shared: &Shared<L>, recv: L::Recv) -> Result<(), ReadError> {

@@ -139,7 +139,7 @@ pub enum StreamCode {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum CloseCode {
-    /// Nobody uses it any more, or the server has drained it: calls that were not answered were not begun.
+    /// Nobody uses it any more. Also what an endpoint says that is closed, so that it tells nothing of the calls in flight.
     Done = 0,
     /// What was sent breaks the protocol.
     Protocol = 1,
@@ -149,4 +149,6 @@ pub enum CloseCode {
     Unresponsive = 3,
     /// The server did not finish draining in time: calls were cut.
     Shutdown = 4,
+    /// The server has drained it: calls that were not answered were not begun.
+    Drained = 5,
 }

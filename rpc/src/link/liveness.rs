@@ -110,7 +110,7 @@ pub(super) async fn watch<L: Link>(shared: Arc<Shared<L>>) {
     let closed = shared.link.closed();
     tokio::pin!(closed);
     tokio::select! {
-        broken = &mut closed => shared.fail(shared.lost_status(&broken)),
+        broken = &mut closed => shared.lose(&broken).await,
         status = ping(&shared) => {
             tracing::warn!(peer = %shared.link.peer(), %status, "closing the connection");
             shared.fail(status);

@@ -95,6 +95,7 @@ pub async fn serve<L: Link, D: Dispatch>(
         gone: AtomicBool::new(false),
         lanes: Mutex::default(),
         draining: AtomicBool::new(false),
+        undelivered: AtomicBool::new(false),
     });
     let _abort = AbortOnDrop(Arc::clone(&server));
     let mut streams = JoinSet::new();
@@ -122,7 +123,7 @@ pub async fn serve<L: Link, D: Dispatch>(
                 streams.spawn(serve_pair(Arc::clone(&server), send, recv));
             }
             ended = streams.join_next() => if ended.is_none() {
-                return server.link.close(CloseCode::Done, "the server has shut down");
+                return server.link.close(server.drained_code(), "the server has shut down");
             },
             () = sleep_until(until) => {
                 tracing::warn!(
@@ -157,6 +158,7 @@ pub(super) struct Server<L: Link, D> {
     gone: AtomicBool,
     lanes: Mutex<Vec<Weak<Outbox>>>,
     draining: AtomicBool,
+    undelivered: AtomicBool,
 }
 
 impl<L: Link, D: Dispatch> Server<L, D> {
@@ -269,6 +271,19 @@ impl<L: Link, D: Dispatch> Server<L, D> {
     /// Whether the server drains, and nothing is in flight.
     pub(super) fn is_drained(&self) -> bool {
         self.is_draining() && self.active().is_empty()
+    }
+
+    /// A lane was ended, and not all of its answers are known to have arrived.
+    pub(super) fn lost_answers(&self) {
+        self.undelivered.store(true, Ordering::Relaxed);
+    }
+
+    fn drained_code(&self) -> CloseCode {
+        if self.undelivered.load(Ordering::Relaxed) {
+            CloseCode::Shutdown
+        } else {
+            CloseCode::Drained
+        }
     }
 
     pub(super) fn break_protocol(&self, error: &WireError) {

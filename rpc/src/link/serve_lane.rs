@@ -57,7 +57,9 @@ pub(super) async fn serve<L: Link, D: Dispatch>(
     match pump(&mut send, &mut reader, &outbox, &mut requests).await {
         LaneEnd::Finished => {
             send.finish();
-            let _ = timeout(LINGER, send.stopped()).await;
+            if timeout(LINGER, send.stopped()).await.is_err() {
+                server.lost_answers();
+            }
         }
         LaneEnd::Failed(ReadError::Wire(error)) => server.break_protocol(&error),
         LaneEnd::Failed(ReadError::Broken(_)) => {}
