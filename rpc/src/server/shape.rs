@@ -17,6 +17,7 @@ use crate::{
         Body, BodyStream, CallError, Codec, Coding, Context, Expiry, Method, Request, Response,
         Side, Streaming, check_metadata,
     },
+    dispatch::BoxFuture,
     metadata::Metadata,
     method::MethodDescriptor,
     status::{Result, Status},
@@ -81,74 +82,76 @@ impl Call {
         }
     }
 
+    // The shapes that stream are boxed: the future of a service has room for its largest method, and each call pays for it.
+
     /// One request, many responses.
     ///
     /// # Errors
     /// The handler's, or why the request could not be read.
-    pub fn server_streaming<Q, R, E, E2, F, Fut>(
+    pub fn server_streaming<'f, Q, R, E, E2, F, Fut>(
         mut self,
         handler: F,
-    ) -> impl Future<Output = Result<Response>> + Send
+    ) -> BoxFuture<'f, Result<Response>>
     where
         Q: Send + 'static,
         R: Send + 'static,
-        E: CallError,
-        E2: CallError,
-        F: FnOnce(Q) -> Fut + Send,
-        Fut: Future<Output = Result<Streaming<R, E2>, E>> + Send,
+        E: CallError + 'f,
+        E2: CallError + 'f,
+        F: FnOnce(Q) -> Fut + Send + 'f,
+        Fut: Future<Output = Result<Streaming<R, E2>, E>> + Send + 'f,
     {
-        async move {
+        Box::pin(async move {
             let request = self.read_one().await?;
             let responses = handler(request).await;
             self.answer_stream(responses)
-        }
+        })
     }
 
     /// Many requests, one response.
     ///
     /// # Errors
     /// The handler's, or why the response could not be sent. What is wrong with a request is an item of the handler's stream.
-    pub fn client_streaming<Q, R, E, E3, F, Fut>(
+    pub fn client_streaming<'f, Q, R, E, E3, F, Fut>(
         mut self,
         handler: F,
-    ) -> impl Future<Output = Result<Response>> + Send
+    ) -> BoxFuture<'f, Result<Response>>
     where
         Q: Send + 'static,
         R: Send + 'static,
-        E: CallError,
-        E3: CallError,
-        F: FnOnce(Streaming<Q, E3>) -> Fut + Send,
-        Fut: Future<Output = Result<R, E>> + Send,
+        E: CallError + 'f,
+        E3: CallError + 'f,
+        F: FnOnce(Streaming<Q, E3>) -> Fut + Send + 'f,
+        Fut: Future<Output = Result<R, E>> + Send + 'f,
     {
-        async move {
+        Box::pin(async move {
             let requests = self.read_stream();
             let response = handler(requests).await;
             self.answer(response)
-        }
+        })
     }
 
     /// Many requests and many responses, independently.
     ///
     /// # Errors
     /// The handler's. What is wrong with a request is an item of the handler's stream.
-    pub fn bidirectional<Q, R, E, E2, E3, F, Fut>(
+    pub fn bidirectional<'f, Q, R, E, E2, E3, F, Fut>(
         mut self,
         handler: F,
-    ) -> impl Future<Output = Result<Response>> + Send
+    ) -> BoxFuture<'f, Result<Response>>
     where
         Q: Send + 'static,
         R: Send + 'static,
-        E: CallError,
-        E2: CallError,
-        E3: CallError,
-        F: FnOnce(Streaming<Q, E3>) -> Fut + Send,
-        Fut: Future<Output = Result<Streaming<R, E2>, E>> + Send,
+        E: CallError + 'f,
+        E2: CallError + 'f,
+        E3: CallError + 'f,
+        F: FnOnce(Streaming<Q, E3>) -> Fut + Send + 'f,
+        Fut: Future<Output = Result<Streaming<R, E2>, E>> + Send + 'f,
     {
-        async move {
+        Box::pin(async move {
             let requests = self.read_stream();
             let responses = handler(requests).await;
             self.answer_stream(responses)
-        }
+        })
     }
 
     /// One request, nothing answered but, where the transport waits for an answer, that the handler is done.
