@@ -8,10 +8,25 @@ use bytes::Bytes;
 /// ([RFC 9113, section 6.5.2](https://www.rfc-editor.org/rfc/rfc9113#section-6.5.2)).
 pub const ENTRY_OVERHEAD_BYTES: usize = 32;
 
+/// The keys beside `grpc-...` that no metadata has: the headers that gRPC or HTTP/2 itself sends with each call, and those that HTTP/2
+/// forbids ([RFC 9113, section 8.2.2](https://www.rfc-editor.org/rfc/rfc9113#section-8.2.2)).
+pub const RESERVED_KEYS: [&str; 10] = [
+    "connection",
+    "content-length",
+    "content-type",
+    "host",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "transfer-encoding",
+    "upgrade",
+    "user-agent",
+];
+
 /// An ordered multimap of metadata entries.
 ///
 /// Keys are lower-case ASCII letters, digits, `_`, `-` and `.`. A key that ends in `-bin` holds any bytes; every other one holds
-/// printable ASCII text. These are the rules of
+/// printable ASCII text. Keys that begin with `grpc-`, and the few in [`RESERVED_KEYS`], are the transport's own. These are the rules of
 /// [gRPC over HTTP/2](https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md), so that metadata crosses every transport unchanged.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Metadata {
@@ -30,7 +45,7 @@ impl Metadata {
     /// Sets `key` to one text value, in place of all that it had.
     ///
     /// # Errors
-    /// The key or the value has a character that metadata cannot carry.
+    /// The key is reserved, or it or the value has a character that metadata cannot carry.
     pub fn insert(
         &mut self,
         key: impl Into<Cow<'static, str>>,
@@ -44,10 +59,19 @@ impl Metadata {
         Ok(())
     }
 
+    /// Sets the number of attempts before this one, under the key that gRPC has for it and applications cannot set.
+    ///
+    /// As the [gRPC retry design](https://github.com/grpc/proposal/blob/master/A6-client-retries.md) has it.
+    pub(crate) fn set_previous_attempts(&mut self, attempts_before: u32) {
+        self.remove(PREVIOUS_ATTEMPTS);
+        let value = attempts_before.to_string().into();
+        self.entries.push((PREVIOUS_ATTEMPTS.into(), value));
+    }
+
     /// Adds a text value to those that `key` has.
     ///
     /// # Errors
-    /// The key or the value has a character that metadata cannot carry.
+    /// The key is reserved, or it or the value has a character that metadata cannot carry.
     pub fn append(
         &mut self,
         key: impl Into<Cow<'static, str>>,
@@ -62,7 +86,7 @@ impl Metadata {
     /// Adds a binary value to those that `key`, which must end in `-bin`, has.
     ///
     /// # Errors
-    /// The key has a character that metadata cannot carry, or does not end in `-bin`.
+    /// The key is reserved, has a character that metadata cannot carry, or does not end in `-bin`.
     pub fn append_bin(
         &mut self,
         key: impl Into<Cow<'static, str>>,
@@ -70,6 +94,7 @@ impl Metadata {
     ) -> Result<(), InvalidMetadata> {
         let key = key.into();
         check_key(&key)?;
+        check_not_grpc(&key)?;
         if !is_binary(&key) {
             return Err(InvalidMetadata::KeyNotBinary(key.into_owned()));
         }
@@ -77,7 +102,8 @@ impl Metadata {
         Ok(())
     }
 
-    /// Adds an entry as a peer sent it, under the same rules.
+    /// Adds an entry as a peer sent it, under the same rules, except that its key may begin with `grpc-`: such entries are for
+    /// transports and middleware, and newer peers may have more of them.
     ///
     /// # Errors
     /// The key or the value breaks the rules of its kind.
@@ -175,6 +201,8 @@ impl fmt::Debug for Metadata {
 pub enum InvalidMetadata {
     /// A key is empty or has a character outside `a-z 0-9 _ - .`.
     Key(String),
+    /// A key is one that gRPC or HTTP/2 reserves: it begins with `grpc-` or is one of [`RESERVED_KEYS`].
+    KeyReserved(String),
     /// A binary value was given to a key that does not end in `-bin`.
     KeyNotBinary(String),
     /// A text value was given to a key that ends in `-bin`.
@@ -189,6 +217,10 @@ impl fmt::Display for InvalidMetadata {
             Self::Key(key) => write!(
                 f,
                 "metadata key {key:?} is empty or has a character other than a-z, 0-9, '_', '-' and '.'"
+            ),
+            Self::KeyReserved(key) => write!(
+                f,
+                "metadata key {key:?} is reserved by gRPC or HTTP/2, whose transports set it themselves; choose another, such as \"x-{key}\""
             ),
             Self::KeyNotBinary(key) => write!(
                 f,
@@ -207,6 +239,9 @@ impl fmt::Display for InvalidMetadata {
 
 impl std::error::Error for InvalidMetadata {}
 
+/// Where a server reads how often a call was tried before.
+const PREVIOUS_ATTEMPTS: &str = "grpc-previous-rpc-attempts";
+
 fn is_binary(key: &str) -> bool {
     key.ends_with("-bin")
 }
@@ -218,11 +253,22 @@ fn check_key(key: &str) -> Result<(), InvalidMetadata> {
     if key.is_empty() || !key.bytes().all(valid) {
         return Err(InvalidMetadata::Key(key.to_owned()));
     }
+    if RESERVED_KEYS.contains(&key) {
+        return Err(InvalidMetadata::KeyReserved(key.to_owned()));
+    }
+    Ok(())
+}
+
+fn check_not_grpc(key: &str) -> Result<(), InvalidMetadata> {
+    if key.starts_with("grpc-") {
+        return Err(InvalidMetadata::KeyReserved(key.to_owned()));
+    }
     Ok(())
 }
 
 fn check_text_key(key: &str) -> Result<(), InvalidMetadata> {
     check_key(key)?;
+    check_not_grpc(key)?;
     if is_binary(key) {
         return Err(InvalidMetadata::KeyBinary(key.to_owned()));
     }
@@ -265,5 +311,40 @@ mod tests {
         metadata.append_bin("a-bin", vec![0, 255]).unwrap();
         assert_eq!(metadata.get_bin("a-bin").unwrap()[..], [0, 255]);
         assert_eq!(metadata.get("a-bin"), None);
+    }
+
+    #[test]
+    fn what_grpc_and_http2_reserve_is_refused() {
+        let reserved = |key: &str| Err(InvalidMetadata::KeyReserved(key.to_owned()));
+        let mut metadata = Metadata::new();
+        for key in RESERVED_KEYS {
+            assert_eq!(metadata.insert(key, "x"), reserved(key));
+            assert_eq!(metadata.append(key, "x"), reserved(key));
+            let raw = metadata.append_raw(key.to_owned(), Bytes::from_static(b"x"));
+            assert_eq!(raw, reserved(key));
+        }
+        for key in ["grpc-timeout", "grpc-status", "grpc-anything"] {
+            assert_eq!(metadata.insert(key, "x"), reserved(key));
+            assert_eq!(metadata.append(key, "x"), reserved(key));
+        }
+        let key = "grpc-status-details-bin";
+        assert_eq!(metadata.append_bin(key, vec![0]), reserved(key));
+        assert!(metadata.is_empty());
+        for key in ["grpc", "x-grpc-timeout", "tea", "hosts", "server"] {
+            metadata.append(key, "x").unwrap();
+        }
+    }
+
+    #[test]
+    fn attempts_are_told_and_received() {
+        let mut sent = Metadata::new();
+        sent.set_previous_attempts(1);
+        sent.set_previous_attempts(2);
+        assert_eq!(sent.len(), 1);
+        let mut received = Metadata::new();
+        for (key, value) in sent.iter() {
+            received.append_raw(key.to_owned(), value.clone()).unwrap();
+        }
+        assert_eq!(received.get(PREVIOUS_ATTEMPTS), Some("2"));
     }
 }

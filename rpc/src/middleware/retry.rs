@@ -10,7 +10,6 @@ use crate::{
     call::{Body, Request, Response},
     code::Code,
     dispatch::{Dispatch, Layer},
-    metadata::Metadata,
     status::{Result, Status},
 };
 
@@ -152,7 +151,7 @@ impl Again {
 
     fn request(&self, attempts_before: u32) -> Request {
         let mut request = copy(&self.request, Body::one(self.message.clone()));
-        tell_attempts(&mut request.metadata, attempts_before);
+        request.metadata.set_previous_attempts(attempts_before);
         request
     }
 }
@@ -167,13 +166,6 @@ fn copy(request: &Request, body: Body) -> Request {
         peer: request.peer.clone(),
         body,
     }
-}
-
-/// As the [gRPC retry design](https://github.com/grpc/proposal/blob/master/A6-client-retries.md) has it.
-fn tell_attempts(metadata: &mut Metadata, attempts_before: u32) {
-    metadata
-        .insert("grpc-previous-rpc-attempts", attempts_before.to_string())
-        .expect("a number is text");
 }
 
 const fn bit(code: Code) -> u32 {
