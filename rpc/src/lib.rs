@@ -47,7 +47,7 @@ pub use dispatch::{Channel, Connect, Dispatch, Layer};
 pub use message::Message;
 pub use metadata::Metadata;
 pub use method::Priority;
-pub use pool::{Pool, PooledChannel};
+pub use pool::{Pool, PoolConfig, PooledChannel};
 pub use server::Router;
 pub use status::{Result, Status};
 pub use transport::Memory;

@@ -23,7 +23,7 @@ use super::{
     calls::{Answer, Calls},
     halves::{Broken, CloseCode, Link, SendHalf, StreamCode},
     lane::{Frames, LaneEnd, Outbox, Put, pump},
-    liveness::{self, Liveness},
+    liveness::{self, Liveness, LivenessConfig},
     reader::{FrameReader, ReadError},
     stream,
     writer::put_frame,
@@ -122,7 +122,7 @@ impl<L: Link> Connection<L> {
     ///
     /// # Panics
     /// Outside of a tokio runtime.
-    pub fn new(link: L, config: liveness::Config) -> Self {
+    pub fn new(link: L, config: LivenessConfig) -> Self {
         let shared = Arc::new(Shared {
             // The streams are those of this side's own calls.
             budget: Budget::new({

@@ -38,14 +38,14 @@ const CALM: Duration = Duration::from_secs(30);
 
 /// How a client finds out that its peer is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Config {
+pub struct LivenessConfig {
     /// How often the peer is asked, while calls wait for it.
     pub interval: Duration,
     /// How long it may take to answer.
     pub timeout: Duration,
 }
 
-impl Default for Config {
+impl Default for LivenessConfig {
     /// Every second, 3 seconds: a peer that was killed is noticed within 4 seconds.
     fn default() -> Self {
         Self {
@@ -57,7 +57,7 @@ impl Default for Config {
 
 /// What is known of the peer's liveness.
 pub(super) struct Liveness {
-    config: Config,
+    config: LivenessConfig,
     idle: AtomicBool,
     wake: Notify,
     /// The number of the last Ping.
@@ -68,7 +68,7 @@ pub(super) struct Liveness {
 }
 
 impl Liveness {
-    pub(super) fn new(config: Config) -> Self {
+    pub(super) fn new(config: LivenessConfig) -> Self {
         Self {
             config,
             idle: AtomicBool::new(false),
@@ -165,7 +165,7 @@ async fn ping<L: Link>(shared: &Arc<Shared<L>>) -> Status {
 /// [`PATIENCE`] times as long.
 async fn wait_for_pong<L: Link>(
     shared: &Shared<L>,
-    config: Config,
+    config: LivenessConfig,
     pong: &mut channel::Receiver<u64>,
     number: u64,
 ) -> Option<Duration> {

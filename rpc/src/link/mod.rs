@@ -24,7 +24,7 @@ mod writer;
 pub use budget::{MAX_INBOUND_BYTES, MAX_LANE_QUEUE_BYTES, MAX_OUTBOUND_BYTES};
 pub use client::{Connection, DEFAULT_MAX_CALLS, MAX_LANES};
 pub use halves::{Broken, CloseCode, Link, Packets, RecvHalf, SendHalf, StreamCode};
-pub use liveness::Config as LivenessConfig;
+pub use liveness::LivenessConfig;
 pub use serve::{Drain, Limits, MAX_LANES_PER_CONNECTION, MAX_UNREAD_STREAMS, serve};
 
 #[cfg(feature = "fuzzing")]

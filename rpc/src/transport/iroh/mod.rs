@@ -25,4 +25,5 @@ pub use self::{
     connect::{CONNECT_TIMEOUT, IrohConnection, IrohConnector, IrohPeer},
     link::IrohLink,
 };
+pub use crate::link::{Limits, LivenessConfig};
 pub use iroh::{Endpoint, EndpointAddr, EndpointId, SecretKey, endpoint::presets};
