@@ -12,6 +12,7 @@ mod errors;
 mod expand;
 mod message;
 mod model;
+mod name;
 mod parse;
 mod rpc_error;
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use syn::{Ident, LitStr};
 
 use super::list::{Setting, unknown};
-use crate::errors::Errors;
+use crate::{errors::Errors, name::is_proto_name};
 
 /// The value of `package = ".."`.
 pub(super) fn package(setting: &Setting, errors: &Errors) -> Option<String> {
@@ -28,11 +28,6 @@ pub(super) fn wire_name(setting: &Setting, example: &str, errors: &Errors) -> Op
         );
         None
     }
-}
-
-fn is_proto_name(name: &str) -> bool {
-    name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
 pub(super) fn reported<T>(text: &LitStr, value: Result<T, String>, errors: &Errors) -> Option<T> {

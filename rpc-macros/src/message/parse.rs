@@ -8,6 +8,7 @@ use syn::{
 };
 
 use super::model::{Field, Kind, Message, Number, Payload, Variant, name};
+use crate::name::mistake;
 
 /// Understands a type, or says all that is wrong with it.
 pub(super) fn parse(input: &DeriveInput) -> Result<Message> {
@@ -18,6 +19,7 @@ pub(super) fn parse(input: &DeriveInput) -> Result<Message> {
             "a message cannot be generic: it has one schema; write a type for each use",
         );
     }
+    refuse_name(&input.ident, &mut errors);
     refuse_tag_and_unknown(&input.attrs, "a type", &mut errors);
     let kind = match &input.data {
         Data::Struct(data) => match &data.fields {
@@ -105,6 +107,7 @@ fn fields_of<'a>(
     fields
         .map(|field| {
             let ident = field.ident.clone()?;
+            refuse_name(&ident, errors);
             refuse_serde(&field.attrs, errors);
             refuse_unknown(&field.attrs, errors);
             refuse_borrowed(&field.ty, errors);
@@ -139,6 +142,10 @@ fn enum_of(input: &DeriveInput, variants: Vec<&SynVariant>, errors: &mut Errors)
         .into_iter()
         .filter(|variant| !is_unknown(variant))
         .collect();
+    // The unknown one has no name in protobuf.
+    for variant in &known {
+        refuse_name(&variant.ident, errors);
+    }
     if known
         .iter()
         .all(|variant| matches!(variant.fields, Fields::Unit))
@@ -395,6 +402,13 @@ fn flag<'a>(attrs: &'a [Attribute], name: &str, errors: &mut Errors) -> Option<&
         );
     }
     Some(attribute)
+}
+
+/// Changes of case and prefixes, which come later, keep a name that protobuf takes one.
+fn refuse_name(ident: &Ident, errors: &mut Errors) {
+    if let Some(message) = mistake(ident, &name(ident), None) {
+        errors.add(ident.span(), message);
+    }
 }
 
 fn refuse_tag_and_unknown(attrs: &[Attribute], of: &str, errors: &mut Errors) {

@@ -7,6 +7,7 @@ use crate::{
     attr,
     errors::Errors,
     model::{self, Method, RawMethod, Response, Settings},
+    name::mistake,
 };
 
 /// Reads a method; `None` if there is a mistake in it.
@@ -20,6 +21,14 @@ pub(super) fn method(raw: &RawMethod, errors: &Errors) -> Option<Method> {
         raw.attrs.iter().filter(|attr| attr.path().is_ident("rpc")),
         errors,
     );
+    let derived = model::wire_name(&raw.signature.ident);
+    // A name that was set and refused is not followed by a second report.
+    if settings.name.is_none()
+        && errors.len() == before
+        && let Some(message) = mistake(&raw.signature.ident, &derived, Some(NAME_ATTRIBUTE))
+    {
+        errors.at(&raw.signature.ident, message);
+    }
     let mut signature = raw.signature.clone();
     qualifiers(&signature, errors);
     receiver(&signature, errors);
@@ -40,7 +49,7 @@ pub(super) fn method(raw: &RawMethod, errors: &Errors) -> Option<Method> {
         docs: attr::docs(&raw.attrs),
         name: match &settings.name {
             Some((name, _)) => name.clone(),
-            None => model::wire_name(&signature.ident),
+            None => derived,
         },
         signature,
         body: raw.body.clone(),
@@ -208,3 +217,6 @@ fn result(ty: &Type, is_async: bool, errors: &Errors) -> Option<Response> {
         Some(Response::Message(answer.clone()))
     }
 }
+
+/// What sets the name of a method.
+const NAME_ATTRIBUTE: &str = r#"#[rpc(name = "..")]"#;

@@ -1,11 +1,12 @@
 //! What the arguments of a method are together: nothing, a message, the fields of one, or a stream.
 
-use syn::Ident;
+use syn::{Ident, ext::IdentExt};
 
 use super::{arguments::Argument, types};
 use crate::{
     errors::Errors,
     model::{Field, Request, Settings},
+    name::mistake,
 };
 
 /// What the arguments are together.
@@ -100,6 +101,9 @@ fn fields(arguments: Vec<Argument>, errors: &Errors) -> Option<Request> {
         }
         numbers.push((number, argument.ident.clone()));
         let name = field_name(&argument.ident);
+        if let Some(message) = mistake(&argument.ident, &name.unraw().to_string(), None) {
+            errors.at(&argument.ident, message);
+        }
         if fields.iter().any(|field| field.name == name) {
             errors.at(
                 &argument.ident,
@@ -118,18 +122,44 @@ fn fields(arguments: Vec<Argument>, errors: &Errors) -> Option<Request> {
     Some(Request::Fields(fields))
 }
 
-/// An argument that a default body does not use is `_name`; its field is `name`.
+/// An argument that a default body does not use is `_name`; its field is `name`, unless that is none (`_2`, `_self`).
 fn field_name(argument: &Ident) -> Ident {
     let text = argument.to_string();
     let name = text.trim_start_matches('_');
-    if name.is_empty() || name.len() == text.len() {
-        argument.clone()
-    } else {
-        syn::parse_str(name)
-            .map(|mut name: Ident| {
+    if name.len() == text.len() {
+        return argument.clone();
+    }
+    // A keyword is a name only when it is raw.
+    [name, &format!("r#{name}")]
+        .into_iter()
+        .find_map(|name| syn::parse_str(name).ok())
+        .map_or_else(
+            || argument.clone(),
+            |mut name: Ident| {
                 name.set_span(argument.span());
                 name
-            })
-            .unwrap_or_else(|_| Ident::new_raw(name, argument.span()))
+            },
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_have_the_names_of_arguments_without_underscores() {
+        for (argument, field) in [
+            ("name", "name"),
+            ("_name", "name"),
+            ("__name_", "name_"),
+            ("_type", "r#type"),
+            ("__", "__"),
+            ("_2", "_2"),
+            ("_self", "_self"),
+            ("_crate", "_crate"),
+        ] {
+            let argument = Ident::new(argument, proc_macro2::Span::call_site());
+            assert_eq!(field_name(&argument).to_string(), field);
+        }
     }
 }

@@ -2,19 +2,25 @@
 
 use proc_macro2::TokenStream;
 use quote::ToTokens;
-use syn::{GenericParam, TypeParamBound, ext::IdentExt};
+use syn::{GenericParam, Ident, TypeParamBound, ext::IdentExt};
 
 use crate::{
     attr,
     errors::Errors,
-    model::{self, Input, Item, Service},
+    model::{self, Input, Item, Method, Request, Service},
+    name::{is_proto_name, mistake},
 };
 
 /// Reads a service. What is refused is reported and left out.
 pub(crate) fn service(input: &Input, settings: TokenStream, errors: &Errors) -> Service {
+    let before = errors.len();
     let settings = attr::of_service(settings, errors);
     let rust_name = input.ident.unraw().to_string();
-    let name = settings.name.unwrap_or(rust_name);
+    // A name that was set and refused is not followed by a second report.
+    let derived = settings.name.is_none() && errors.len() == before;
+    if derived && let Some(message) = mistake(&input.ident, &rust_name, Some(NAME_ATTRIBUTE)) {
+        errors.at(&input.ident, message);
+    }
     head(input, errors);
     let methods = input
         .items
@@ -28,6 +34,10 @@ pub(crate) fn service(input: &Input, settings: TokenStream, errors: &Errors) -> 
             Item::Broken(_) => None,
         })
         .collect::<Vec<_>>();
+    if settings.name.is_some() {
+        names_of_requests(&input.ident, &methods, errors);
+    }
+    let name = settings.name.unwrap_or(rust_name);
     Service {
         attrs: input.attrs.clone(),
         docs: attr::docs(&input.attrs),
@@ -42,6 +52,22 @@ pub(crate) fn service(input: &Input, settings: TokenStream, errors: &Errors) -> 
                 .iter()
                 .any(|method| attr::has(&method.attrs, "deprecated")),
         methods,
+    }
+}
+
+/// The messages that are generated from arguments are called after the trait in Rust, whatever its name on the wire is.
+fn names_of_requests(ident: &Ident, methods: &[Method], errors: &Errors) {
+    let generates = |method: &&Method| matches!(method.request, Request::Fields(_));
+    if !is_proto_name(&ident.unraw().to_string())
+        && let Some(method) = methods.iter().find(generates)
+    {
+        errors.at(
+            ident,
+            format_args!(
+                "the request that is generated from the arguments of `{}` is called after `{ident}`, and names in protobuf have ASCII letters, digits and `_`: rename the trait, or let its methods take one message",
+                method.signature.ident
+            ),
+        );
     }
 }
 
@@ -124,3 +150,6 @@ fn other(tokens: &TokenStream, errors: &Errors) {
         _ => errors.at(tokens, "a service has methods only, like `async fn greet(&self, name: String) -> Result<String>;`"),
     }
 }
+
+/// What sets the name of a service.
+const NAME_ATTRIBUTE: &str = r#"#[iroh_service(name = "..")]"#;

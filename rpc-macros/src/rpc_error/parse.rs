@@ -1,11 +1,12 @@
 //! From syntax to the model. Each mistake is reported once, on the smallest span, with what to write instead.
 
-use syn::{Attribute, Data, DataEnum, DeriveInput, Fields, Ident, LitStr, Type};
+use syn::{Attribute, Data, DataEnum, DeriveInput, Fields, Ident, LitStr, Type, ext::IdentExt};
 
 use super::model::{Field, Payload, RpcError, Variant};
 use crate::{
     attr::{self, SettingsOfVariant},
     errors::Errors,
+    name::mistake,
 };
 
 /// Reads an error enum; `None` if there is no sense in going on.
@@ -24,6 +25,7 @@ pub(super) fn rpc_error(input: &DeriveInput, errors: &Errors) -> Option<RpcError
         );
         return None;
     };
+    refuse_name(&input.ident, errors);
     let mut variants = Vec::new();
     let mut foreign: Option<Ident> = None;
     for variant in &data.variants {
@@ -54,7 +56,7 @@ pub(super) fn rpc_error(input: &DeriveInput, errors: &Errors) -> Option<RpcError
             "calls also fail for reasons that are not here, such as a broken connection: add a variant for them, `#[rpc(status)] Other(Status)`",
         );
     }
-    let name = format!("{}Detail", input.ident);
+    let name = format!("{}Detail", input.ident.unraw());
     Some(RpcError {
         ident: input.ident.clone(),
         type_url: match package {
@@ -65,6 +67,13 @@ pub(super) fn rpc_error(input: &DeriveInput, errors: &Errors) -> Option<RpcError
         variants,
         foreign: foreign?,
     })
+}
+
+/// The detail, a message, has the names of the enum, its variants and their fields.
+fn refuse_name(ident: &Ident, errors: &Errors) {
+    if let Some(message) = mistake(ident, &ident.unraw().to_string(), None) {
+        errors.at(ident, message);
+    }
 }
 
 fn of_name<'a>(attrs: &'a [Attribute], name: &'a str) -> impl Iterator<Item = &'a Attribute> {
@@ -86,6 +95,14 @@ fn carried(attrs: &[Attribute]) -> Vec<Attribute> {
 
 /// A variant that is sent as a detail.
 fn way(variant: &syn::Variant, settings: SettingsOfVariant, errors: &Errors) -> Option<Variant> {
+    refuse_name(&variant.ident, errors);
+    for ident in variant
+        .fields
+        .iter()
+        .filter_map(|field| field.ident.as_ref())
+    {
+        refuse_name(ident, errors);
+    }
     let payload = match &variant.fields {
         Fields::Unit => Payload::Nothing,
         Fields::Named(fields) => Payload::Fields(
