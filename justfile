@@ -16,7 +16,7 @@ fix:
 # Accepts the macro's expansions and error messages as they are now. Read the diff before you commit it.
 bless:
     UPDATE_SNAPSHOTS=1 cargo test -p blixard-rpc-macros
-    TRYBUILD=overwrite cargo test -p blixard-tests --test ui
+    TRYBUILD=overwrite cargo test -p blixard-ui-tests
 
 # Calls beside raw iroh; about a minute. `just bench --quick`, `just bench --only "echo 64"`, `just bench --json out.json`.
 bench *ARGS:
