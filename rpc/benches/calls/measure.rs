@@ -17,8 +17,6 @@ pub(crate) struct Sample {
     pub cpu: Duration,
     /// The median time of one unit, where it was taken.
     pub p50: Option<Duration>,
-    /// Allocations a unit, where they were counted.
-    pub allocations: Option<f64>,
 }
 
 impl Sample {
@@ -55,7 +53,6 @@ impl Clock {
             wall: self.wall.elapsed(),
             cpu: process_cpu() - self.cpu,
             p50: None,
-            allocations: None,
         }
     }
 }

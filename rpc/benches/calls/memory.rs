@@ -1,4 +1,4 @@
-//! Calls without a network: what encoding, dispatching and decoding cost by themselves, and how often they allocate.
+//! Calls without a network: what encoding, dispatching and decoding cost by themselves.
 
 use std::time::{Duration, Instant};
 
@@ -25,7 +25,7 @@ impl InMemory {
         })
     }
 
-    /// Calls for `time`, one after another; then counts the allocations of a few more.
+    /// Calls for `time`, one after another.
     pub(crate) fn round(&self, time: Duration) -> Outcome<Sample> {
         const BATCH: u32 = 1000;
         let mut calls = 0;
@@ -35,14 +35,7 @@ impl InMemory {
             self.calls(BATCH)?;
             calls += BATCH;
         }
-        let mut sample = clock.stop(f64::from(calls));
-        let mut result = Ok(());
-        let counted = allocation_counter::measure(|| result = self.calls(BATCH));
-        result?;
-        #[expect(clippy::cast_precision_loss, reason = "far below 2^52 allocations")]
-        let count = counted.count_total as f64;
-        sample.allocations = Some(count / f64::from(BATCH));
-        Ok(sample)
+        Ok(clock.stop(f64::from(calls)))
     }
 
     fn calls(&self, count: u32) -> Outcome<()> {

@@ -59,24 +59,22 @@ impl Report {
         for work in &self.works {
             let _ = writeln!(
                 out,
-                "\n{:<30}{:>12}{:>7}{:>10}{:>9}{:>8}  ours beside it, rate (CPU)",
+                "\n{:<30}{:>12}{:>7}{:>10}{:>9}  ours beside it, rate (CPU)",
                 work.name,
                 format!("{}/s", work.unit),
                 "spread",
                 format!("CPU us/{}", &work.unit[..1]),
                 "p50 us",
-                "allocs",
             );
             for (subject, samples) in &work.subjects {
                 let rates = rates(samples);
                 let _ = write!(
                     out,
-                    "  {subject:<28}{:>12.0}{:>6.0}%{:>10.2}{:>9}{:>8}",
+                    "  {subject:<28}{:>12.0}{:>6.0}%{:>10.2}{:>9}",
                     median(rates.iter().copied()),
                     spread(&rates) * 100.0,
                     cpu_us(samples),
                     p50_us(samples).map_or_else(|| "-".into(), |p50| format!("{p50:.1}")),
-                    allocations(samples).map_or_else(|| "-".into(), |count| format!("{count:.1}")),
                 );
                 if let Some((ratio, ratio_spread, cpu)) = work.beside(subject, samples) {
                     let _ = write!(
@@ -108,7 +106,6 @@ impl Report {
                     "spread": spread(&rates),
                     "cpu_us": cpu_us(samples),
                     "p50_us": p50_us(samples),
-                    "allocations": allocations(samples),
                     "ours_by_this_rate": beside.map(|it| it.0),
                     "ours_by_this_cpu": beside.map(|it| it.2),
                     "rounds_per_second": rates,
@@ -148,9 +145,4 @@ fn p50_us(samples: &[Sample]) -> Option<f64> {
         .map(|it| it.p50.map(|p50| p50.as_secs_f64() * 1e6))
         .collect();
     p50.map(median)
-}
-
-fn allocations(samples: &[Sample]) -> Option<f64> {
-    let counts: Option<Vec<f64>> = samples.iter().map(|it| it.allocations).collect();
-    counts.map(median)
 }
