@@ -18,8 +18,9 @@ use crate::{
 pub(super) enum Answer<R> {
     /// A whole Response or Error, on a lane.
     Frame(Header, Bytes),
-    /// A Response too large for a lane, on a stream of its own, of which the first frame was read.
-    Stream(R, Bytes),
+    /// A Response too large for a lane, on a stream of its own, of which the first frame was read. Boxed, since all others are
+    /// small and move twice.
+    Stream(Box<R>, Bytes),
     /// None will come.
     Lost(Status),
 }
@@ -72,7 +73,9 @@ impl<R> Calls<R> {
     }
 
     /// Begins a call on a lane.
-    pub(super) fn begin(&self, lane: u32) -> Result<(u32, RequestId), Status> {
+    ///
+    /// `waker` is woken by the answer, so that [`poll_answer`](Self::poll_answer) need not be asked before.
+    pub(super) fn begin(&self, lane: u32, waker: Waker) -> Result<(u32, RequestId), Status> {
         let mut guard = self.lock();
         let table = &mut *guard;
         if let Some(status) = &table.closed {
@@ -91,7 +94,7 @@ impl<R> Calls<R> {
         table.slots[index as usize] = Slot {
             id,
             lane,
-            state: State::Waiting(None),
+            state: State::Waiting(Some(waker)),
         };
         Ok((index, id))
     }
@@ -226,7 +229,7 @@ mod tests {
                 if n % 2 == 0 {
                     calls.stream_id()
                 } else {
-                    calls.begin(0).unwrap().1
+                    calls.begin(0, Waker::noop().clone()).unwrap().1
                 }
             })
             .collect();
@@ -241,11 +244,11 @@ mod tests {
     #[test]
     fn an_answer_to_a_call_that_was_abandoned_is_dropped() {
         let calls = Calls::<()>::new();
-        let (index, id) = calls.begin(0).unwrap();
+        let (index, id) = calls.begin(0, Waker::noop().clone()).unwrap();
         assert!(calls.is_waiting(id));
         assert!(calls.abandon(index));
         assert!(!calls.is_waiting(id));
-        let (again, other) = calls.begin(0).unwrap();
+        let (again, other) = calls.begin(0, Waker::noop().clone()).unwrap();
         assert_eq!(again, index, "the slot is used again");
         assert_ne!(other, id, "the id is not");
         calls.complete(

@@ -3,11 +3,12 @@
 use std::{
     fmt,
     future::poll_fn,
+    mem,
     sync::{
         Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    task::Waker,
+    task::{Poll, Waker},
     time::Duration,
 };
 
@@ -219,7 +220,9 @@ impl<L: Link> Connection<L> {
             let shared = self.shared();
             let (oneway, codec) = (request.is_oneway(), request.codec);
             let lane = shared.lane(request.priority);
-            let call = LaneCall::begin(shared, &lane)?;
+            let begun =
+                poll_fn(|cx| Poll::Ready(LaneCall::begin(shared, &lane, cx.waker().clone())));
+            let mut call = begun.await?;
             let mut request = Some(request);
             // What is sent is dropped before the answer is waited for, and so is no part of what waits.
             loop {
@@ -228,7 +231,11 @@ impl<L: Link> Connection<L> {
                 });
                 match put {
                     Put::Queued => break,
-                    Put::Full => lane.outbox.room().await,
+                    Put::Full => {
+                        lane.outbox.room().await;
+                        // It may be another task that goes on, with another waker.
+                        call.is_fresh = false;
+                    }
                     Put::Closed => return Err(shared.closed_status().with_not_accepted()),
                 }
             }
@@ -239,7 +246,7 @@ impl<L: Link> Connection<L> {
             match call.answer().await {
                 Answer::Frame(header, payload) => lane_response(header, &payload, codec),
                 Answer::Stream(reader, head) => {
-                    stream::response(self.clone(), reader, &head, codec, permit)
+                    stream::response(self.clone(), *reader, &head, codec, permit)
                 }
                 Answer::Lost(status) => Err(status),
             }
@@ -511,22 +518,32 @@ struct LaneCall<'a, L: Link> {
     index: u32,
     id: RequestId,
     open: bool,
+    /// Whether the task has not waited since the call was begun.
+    is_fresh: bool,
 }
 
 impl<'a, L: Link> LaneCall<'a, L> {
-    fn begin(shared: &'a Shared<L>, lane: &'a Lane) -> Result<Self> {
-        let (index, id) = shared.calls.begin(lane.number)?;
+    fn begin(shared: &'a Shared<L>, lane: &'a Lane, waker: Waker) -> Result<Self> {
+        let (index, id) = shared.calls.begin(lane.number, waker)?;
         Ok(Self {
             shared,
             lane,
             index,
             id,
             open: true,
+            is_fresh: true,
         })
     }
 
     async fn answer(mut self) -> Answer<FrameReader<L::Recv>> {
-        let answer = poll_fn(|cx| self.shared.calls.poll_answer(self.index, cx)).await;
+        let answer = poll_fn(|cx| {
+            // It was begun in this very poll, with this waker: what has arrived since wakes the task again.
+            if mem::take(&mut self.is_fresh) {
+                return Poll::Pending;
+            }
+            self.shared.calls.poll_answer(self.index, cx)
+        })
+        .await;
         self.open = false;
         answer
     }
@@ -691,7 +708,7 @@ async fn take_answer<L: Link>(shared: &Shared<L>, recv: L::Recv) -> Result<(), R
         Some((header, head)) if header.kind == FrameType::Response => {
             let mut wake = Vec::new();
             // One that nobody waits for is dropped here, which stops its stream.
-            let answer = Answer::Stream(reader, head);
+            let answer = Answer::Stream(Box::new(reader), head);
             shared
                 .calls
                 .complete([(header.id, answer)].into_iter(), &mut wake);
