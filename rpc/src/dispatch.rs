@@ -97,7 +97,7 @@ pub trait Connect: Send + Sync + 'static {
     /// `UNAVAILABLE` with the reason, or `DEADLINE_EXCEEDED` if the network says nothing.
     fn connect(&self, peer: &Self::Peer) -> impl Future<Output = Result<Self::Connection>> + Send;
 
-    /// Resolves when the connection can carry no more calls, with the reason.
+    /// Resolves when the connection takes no new calls, with the reason; those in flight may go on.
     fn closed(connection: &Self::Connection) -> impl Future<Output = crate::Status> + Send;
 }
 

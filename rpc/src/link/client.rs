@@ -157,7 +157,25 @@ impl<L: Link> Connection<L> {
         self.shared().closed.get().cloned()
     }
 
-    /// Resolves when the connection can carry no more calls, with the reason.
+    /// Resolves when the connection takes no new calls, with the reason: it is closed, or the server has begun to shut down and
+    /// only ends the calls that it has.
+    pub async fn retired(&self) -> Status {
+        let shared = self.shared();
+        loop {
+            let notified = shared.on_closed.notified();
+            tokio::pin!(notified);
+            notified.as_mut().enable();
+            if let Some(status) = shared.closed.get() {
+                return status.clone();
+            }
+            if shared.draining.load(Ordering::Acquire) {
+                return shared.draining_status();
+            }
+            notified.await;
+        }
+    }
+
+    /// Resolves when the connection is closed, with the reason.
     pub async fn closed(&self) -> Status {
         self.shared().wait_for_close().await;
         self.shared().closed_status()
@@ -311,11 +329,7 @@ impl<L: Link> Shared<L> {
             return Err(status.clone().with_not_accepted());
         }
         if self.draining.load(Ordering::Relaxed) {
-            return Err(Status::unavailable(format!(
-                "{} is shutting down and takes no new calls: call another replica, or this one again later",
-                self.link.peer()
-            ))
-            .with_not_accepted());
+            return Err(self.draining_status());
         }
         if !wire::metadata_fits(&request.metadata) {
             return Err(Status::resource_exhausted(format!(
@@ -416,7 +430,8 @@ impl<L: Link> Shared<L> {
 
     fn on_hello(&self, hello: Hello) {
         if hello.draining {
-            self.draining.store(true, Ordering::Relaxed);
+            self.draining.store(true, Ordering::Release);
+            self.on_closed.notify_waiters();
         }
         let max_calls = hello.max_calls.clamp(1, 1 << 20) as usize;
         let mut services = hello.services;
@@ -472,12 +487,23 @@ impl<L: Link> Shared<L> {
     }
 
     async fn wait_for_close(&self) {
-        let notified = self.on_closed.notified();
-        tokio::pin!(notified);
-        notified.as_mut().enable();
-        if self.closed.get().is_none() {
+        loop {
+            let notified = self.on_closed.notified();
+            tokio::pin!(notified);
+            notified.as_mut().enable();
+            if self.closed.get().is_some() {
+                return;
+            }
             notified.await;
         }
+    }
+
+    fn draining_status(&self) -> Status {
+        Status::unavailable(format!(
+            "{} is shutting down and takes no new calls: call another replica, or this one again later",
+            self.link.peer()
+        ))
+        .with_not_accepted()
     }
 
     fn closed_status(&self) -> Status {

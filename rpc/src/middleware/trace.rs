@@ -14,6 +14,7 @@ use crate::{
     dispatch::{Dispatch, Layer},
     observe::{Side, TraceContext, names},
     status::Result,
+    wire::metadata_fits,
 };
 
 /// Opens one span a call, named `call`, that lasts until its stream ends, with the fields `side`, `service`, `method`, `peer`,
@@ -61,6 +62,10 @@ impl Trace {
         let sampled = !span.is_disabled();
         let trace = TraceContext::extract_or_generate(&mut request.metadata, sampled).child();
         trace.inject(&mut request.metadata);
+        // A call that is allowed without the trace is not refused for it.
+        if came.is_none() && !metadata_fits(&request.metadata) {
+            request.metadata.remove(names::TRACEPARENT);
+        }
         if sampled {
             span.record(
                 "trace_id",

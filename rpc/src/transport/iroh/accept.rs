@@ -90,7 +90,9 @@ impl IrohServer {
         Self(Arc::new(Inner {
             router: Arc::new(router),
             services,
-            connections: Arc::new(Semaphore::new(config.max_connections)),
+            connections: Arc::new(Semaphore::new(
+                config.max_connections.min(Semaphore::MAX_PERMITS),
+            )),
             config,
             per_peer: Mutex::default(),
             drain: watch::Sender::new(None),
@@ -126,16 +128,26 @@ impl IrohServer {
     pub async fn drain(&self, grace: Duration) {
         self.0.drain.send_if_modified(|until| {
             let first = until.is_none();
-            until.get_or_insert_with(|| Instant::now() + grace);
+            // A grace too long for the clock is as good as none: an hour more or less of thirty years is no matter.
+            let now = Instant::now();
+            until.get_or_insert_with(|| now.checked_add(grace).unwrap_or(now + FOREVER));
             first
         });
         // The deadline is kept by each connection.
         let _ = self.0.open.subscribe().wait_for(|open| *open == 0).await;
     }
 
+    fn is_draining(&self) -> bool {
+        self.0.drain.borrow().is_some()
+    }
+
     /// Serves one connection to its end.
     async fn serve(&self, connection: Connection) {
         let peer = connection.remote_id();
+        if self.is_draining() {
+            let code = VarInt::from_u32(CloseCode::Drained as u32);
+            return connection.close(code, b"the server is shutting down");
+        }
         let _place = match self.admit(peer) {
             Ok(place) => place,
             Err(reason) => {
@@ -211,6 +223,8 @@ impl ProtocolHandler for IrohServer {
     }
 }
 
+const FOREVER: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
+
 /// How long calls in flight may go on when iroh's own router is shut down.
 pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
 
@@ -243,8 +257,9 @@ impl ServerHandle {
 
     /// Stops: takes no new connections and calls, lets the calls in flight end until the grace is over, then closes the endpoint.
     pub async fn shutdown(self, grace: Duration) {
-        self.accepting.abort();
+        // Until the end, who dials is refused at once and not left to wait.
         self.server.drain(grace).await;
+        self.accepting.abort();
         self.endpoint.close().await;
     }
 }
@@ -273,12 +288,13 @@ impl Drop for Place {
 async fn accept_loop(server: IrohServer, endpoint: Endpoint) {
     let mut handshakes = JoinSet::new();
     loop {
-        if handshakes.len() >= server.0.config.max_handshakes {
+        if handshakes.len() >= server.0.config.max_handshakes.max(1) {
             handshakes.join_next().await;
             continue;
         }
         tokio::select! {
             incoming = endpoint.accept() => match incoming {
+                Some(incoming) if server.is_draining() => incoming.refuse(),
                 Some(incoming) => {
                     handshakes.spawn(handshake(server.clone(), incoming));
                 }

@@ -86,7 +86,7 @@ impl Connect for IrohConnector {
     }
 
     async fn closed(connection: &IrohConnection) -> Status {
-        connection.closed().await
+        connection.retired().await
     }
 }
 
