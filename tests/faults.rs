@@ -147,6 +147,90 @@ async fn a_shutdown_ends_what_is_in_flight_well_and_refuses_what_comes() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_of_one_peer_are_limited_over_all_its_connections() {
+    let config = AcceptConfig {
+        max_calls_per_peer: 8,
+        ..AcceptConfig::default()
+    };
+    let server = full(config).spawn(endpoint().await);
+    let greedy = IrohConnector::new(endpoint().await);
+    let mut slow = JoinSet::new();
+    for _ in 0..4 {
+        let client = EchoClient::new(greedy.dial(server.endpoint().addr()).await.unwrap());
+        for _ in 0..8 {
+            let client = client.clone();
+            slow.spawn(async move { client.slow(1000).await });
+        }
+    }
+    let mut refused = 0;
+    while let Some(answer) = slow.join_next().await {
+        if let Err(status) = answer.unwrap() {
+            assert_eq!(status.code(), Code::ResourceExhausted, "{status}");
+            assert!(
+                status.message().contains("8 calls of this peer"),
+                "{status}"
+            );
+            assert!(!status.was_accepted());
+            refused += 1;
+        }
+    }
+    assert_eq!(refused, 32 - 8);
+    works(&greedy.dial(server.endpoint().addr()).await.unwrap()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_dials_a_server_that_shuts_down_is_refused_at_once() {
+    let server = serve(router()).await;
+    let address = server.endpoint().addr();
+    let client = EchoClient::new(dial(&server).await);
+    let slow = tokio::spawn(async move { client.slow(2000).await });
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let shutdown = tokio::spawn(server.shutdown(Duration::MAX));
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let begin = Instant::now();
+    let status = IrohConnector::new(endpoint().await)
+        .dial(address)
+        .await
+        .unwrap_err();
+    assert_eq!(status.code(), Code::Unavailable, "{status}");
+    assert!(
+        begin.elapsed() < Duration::from_millis(1500),
+        "{:?}",
+        begin.elapsed()
+    );
+    assert_eq!(soon(slow).await.unwrap().unwrap(), 2000, "it was in flight");
+    soon(shutdown).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_is_drained_is_retired_before_it_is_closed() {
+    let server = serve(router()).await;
+    let connection = dial(&server).await;
+    works(&connection).await;
+    let client = EchoClient::new(connection.clone());
+    let slow = tokio::spawn(async move { client.slow(1000).await });
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let shutdown = tokio::spawn(server.shutdown(Duration::from_secs(20)));
+    let status = soon(connection.retired()).await;
+    assert!(status.message().contains("shutting down"), "{status}");
+    assert!(connection.close_status().is_none(), "a call is in flight");
+    assert_eq!(soon(slow).await.unwrap().unwrap(), 1000);
+    soon(shutdown).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn limits_at_the_ends_of_their_types_work() {
+    let config = AcceptConfig {
+        max_connections: usize::MAX,
+        max_handshakes: 0,
+        ..AcceptConfig::default()
+    };
+    let server = full(config).spawn(endpoint().await);
+    works(&dial(&server).await).await;
+    soon(server.shutdown(Duration::MAX)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_shutdown_cuts_what_outlasts_its_grace() {
     let server = serve(router()).await;
     let connection = dial(&server).await;

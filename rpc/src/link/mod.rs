@@ -25,7 +25,7 @@ pub use budget::{MAX_INBOUND_BYTES, MAX_LANE_QUEUE_BYTES, MAX_OUTBOUND_BYTES};
 pub use client::{Connection, DEFAULT_MAX_CALLS, MAX_LANES};
 pub use halves::{Broken, CloseCode, Link, Packets, RecvHalf, SendHalf, StreamCode};
 pub use liveness::LivenessConfig;
-pub use serve::{Drain, Limits, MAX_LANES_PER_CONNECTION, MAX_UNREAD_STREAMS, serve};
+pub use serve::{CallCount, Drain, Limits, MAX_LANES_PER_CONNECTION, MAX_UNREAD_STREAMS, serve};
 
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]

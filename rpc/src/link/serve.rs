@@ -6,7 +6,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc, Mutex, PoisonError, Weak,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     task::{Context, Poll, ready},
     time::Duration,
@@ -67,12 +67,13 @@ pub type Drain = watch::Receiver<Option<Instant>>;
 
 /// Serves one connection until the peer closes it, or `drain` says so and the calls in flight have ended.
 ///
-/// `services` are the names and fingerprints that the hello gives.
+/// `services` are the names and fingerprints that the hello gives; `peer_calls` counts for all connections of the peer.
 pub async fn serve<L: Link, D: Dispatch>(
     link: L,
     dispatch: Arc<D>,
     services: Vec<(String, Fingerprint)>,
     limits: Limits,
+    peer_calls: Arc<CallCount>,
     mut drain: Drain,
 ) {
     let hello = Hello {
@@ -90,6 +91,7 @@ pub async fn serve<L: Link, D: Dispatch>(
         dispatch,
         hello,
         limits,
+        peer_calls,
         active: Mutex::default(),
         serial: AtomicU64::new(0),
         gone: AtomicBool::new(false),
@@ -146,12 +148,31 @@ async fn drain_begins(drain: &mut Drain) -> Instant {
     }
 }
 
+/// How many calls of one peer are in flight, over all its connections, and how many may be.
+#[derive(Debug)]
+pub struct CallCount {
+    calls: AtomicUsize,
+    limit: usize,
+}
+
+impl CallCount {
+    /// No call yet, and at most so many.
+    #[must_use]
+    pub const fn new(limit: usize) -> Self {
+        Self {
+            calls: AtomicUsize::new(0),
+            limit,
+        }
+    }
+}
+
 /// One connection, as the tasks of its streams share it.
 pub(super) struct Server<L: Link, D> {
     pub(super) link: L,
     pub(super) dispatch: Arc<D>,
     pub(super) hello: Hello,
     pub(super) limits: Limits,
+    peer_calls: Arc<CallCount>,
     pub(super) budget: Budget,
     active: Mutex<HashMap<RequestId, Running>>,
     serial: AtomicU64,
@@ -208,6 +229,16 @@ impl<L: Link, D: Dispatch> Server<L, D> {
                     .with_not_accepted(),
             );
         }
+        let peer = &self.peer_calls;
+        if peer.calls.load(Ordering::Relaxed) >= peer.limit {
+            return Some(
+                Status::resource_exhausted(format!(
+                    "{} calls of this peer are in flight over all its connections, its limit: wait for some to end",
+                    peer.limit
+                ))
+                .with_not_accepted(),
+            );
+        }
         let limit = self.limits.max_calls as usize;
         (calls >= limit * CALLS_LENIENCY + CALLS_SLACK).then(|| {
             Status::resource_exhausted(format!(
@@ -224,6 +255,7 @@ impl<L: Link, D: Dispatch> Server<L, D> {
             Entry::Vacant(entry) => entry.insert(Running { serial, task: None }),
             Entry::Occupied(_) => return Err(WireError::RequestId),
         };
+        self.peer_calls.calls.fetch_add(1, Ordering::Relaxed);
         Ok(Active {
             server: Arc::clone(self),
             id,
@@ -353,6 +385,7 @@ impl<L: Link, D: Dispatch> Drop for Active<L, D> {
         {
             call.remove();
         }
+        self.server.peer_calls.calls.fetch_sub(1, Ordering::Relaxed);
         if self.server.is_drained() {
             self.server.live_lanes().iter().for_each(|lane| lane.wake());
         }

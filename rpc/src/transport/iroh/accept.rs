@@ -21,7 +21,7 @@ use tokio::{
 
 use super::{ALPN, connect::IrohPeer, link::IrohLink};
 use crate::{
-    link::{self, CloseCode, Limits},
+    link::{self, CallCount, CloseCode, Limits},
     method::Fingerprint,
     server::Router,
 };
@@ -33,6 +33,9 @@ pub struct AcceptConfig {
     pub max_connections: usize,
     /// How many connections one peer may have open at once.
     pub max_connections_per_peer: usize,
+    /// How many calls of one peer may be in flight at once, over all its connections; further ones are answered
+    /// `RESOURCE_EXHAUSTED`.
+    pub max_calls_per_peer: usize,
     /// How many handshakes may be under way at once; further ones wait.
     pub max_handshakes: usize,
     /// How long a handshake may take.
@@ -42,11 +45,12 @@ pub struct AcceptConfig {
 }
 
 impl Default for AcceptConfig {
-    /// 4096 connections, 16 a peer, 256 handshakes of at most 10 seconds.
+    /// 4096 connections, 16 a peer with 8192 calls, 256 handshakes of at most 10 seconds.
     fn default() -> Self {
         Self {
             max_connections: 4096,
             max_connections_per_peer: 16,
+            max_calls_per_peer: 8192,
             max_handshakes: 256,
             handshake_timeout: Duration::from_secs(10),
             connection: Limits::default(),
@@ -68,7 +72,7 @@ struct Inner {
     services: Vec<(String, Fingerprint)>,
     config: AcceptConfig,
     connections: Arc<Semaphore>,
-    per_peer: Mutex<HashMap<EndpointId, usize>>,
+    per_peer: Mutex<HashMap<EndpointId, PeerUse>>,
     drain: watch::Sender<Option<Instant>>,
     open: watch::Sender<usize>,
 }
@@ -148,7 +152,7 @@ impl IrohServer {
             let code = VarInt::from_u32(CloseCode::Drained as u32);
             return connection.close(code, b"the server is shutting down");
         }
-        let _place = match self.admit(peer) {
+        let place = match self.admit(peer) {
             Ok(place) => place,
             Err(reason) => {
                 tracing::warn!(%peer, reason, "refused a connection");
@@ -169,6 +173,7 @@ impl IrohServer {
             Arc::clone(router),
             services.clone(),
             config.connection,
+            Arc::clone(&place.calls),
             drain.subscribe(),
         )
         .await;
@@ -180,22 +185,31 @@ impl IrohServer {
             .try_acquire_owned()
             .map_err(|_| "the server has as many connections as it takes")?;
         let mut per_peer = self.0.per_peer();
-        let count = per_peer.entry(peer).or_default();
-        if *count >= self.0.config.max_connections_per_peer {
+        let AcceptConfig {
+            max_connections_per_peer,
+            max_calls_per_peer,
+            ..
+        } = self.0.config;
+        if per_peer.get(&peer).map_or(0, |used| used.connections) >= max_connections_per_peer {
             return Err("the peer has as many connections as one peer may have");
         }
-        *count += 1;
+        let used = per_peer.entry(peer).or_insert_with(|| PeerUse {
+            connections: 0,
+            calls: Arc::new(CallCount::new(max_calls_per_peer)),
+        });
+        used.connections += 1;
         self.0.open.send_modify(|open| *open += 1);
         Ok(Place {
             server: self.clone(),
             peer,
+            calls: Arc::clone(&used.calls),
             _permit: permit,
         })
     }
 }
 
 impl Inner {
-    fn per_peer(&self) -> std::sync::MutexGuard<'_, HashMap<EndpointId, usize>> {
+    fn per_peer(&self) -> std::sync::MutexGuard<'_, HashMap<EndpointId, PeerUse>> {
         self.per_peer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -264,19 +278,26 @@ impl ServerHandle {
     }
 }
 
+/// What one peer uses of the limits.
+struct PeerUse {
+    connections: usize,
+    calls: Arc<CallCount>,
+}
+
 /// A connection's place within the limits.
 struct Place {
     server: IrohServer,
     peer: EndpointId,
+    calls: Arc<CallCount>,
     _permit: OwnedSemaphorePermit,
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         let mut per_peer = self.server.0.per_peer();
-        if let Some(count) = per_peer.get_mut(&self.peer) {
-            *count -= 1;
-            if *count == 0 {
+        if let Some(used) = per_peer.get_mut(&self.peer) {
+            used.connections -= 1;
+            if used.connections == 0 {
                 per_peer.remove(&self.peer);
             }
         }
