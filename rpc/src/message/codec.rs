@@ -6,7 +6,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::postcard::Reader;
 use crate::{
     codec::Codec,
-    proto::{DecodeError, Fields, Input, Schema},
+    proto::{DecodeError, Fields, Input, Schema, refused},
     status::{Result, Status},
 };
 
@@ -40,14 +40,21 @@ pub trait Message: Sized + Send + 'static {
 /// # Errors
 /// `INTERNAL` if the value cannot be represented.
 pub fn encode<T: Fields + Serialize>(value: &T, codec: Codec, out: &mut BytesMut) -> Result<()> {
-    match codec {
+    let written = match codec {
         Codec::Protobuf => {
             value.put_fields(out);
             Ok(())
         }
-        Codec::Postcard => postcard::serialize_with_flavor(value, Append(out)).map_err(|error| {
-            Status::internal(format!("cannot encode the message: {error}")).with_source(error)
-        }),
+        Codec::Postcard => postcard::serialize_with_flavor(value, Append(out)),
+    };
+    match (refused(), written) {
+        (None, Ok(())) => Ok(()),
+        (Some(why), _) => Err(Status::internal(format!(
+            "cannot encode the message: {why}"
+        ))),
+        (None, Err(error)) => {
+            Err(Status::internal(format!("cannot encode the message: {error}")).with_source(error))
+        }
     }
 }
 

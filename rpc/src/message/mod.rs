@@ -55,7 +55,7 @@
 //! | `i8`, `i16`, `u8`, `u16` | `int32`, `uint32`; what does not fit is an error |
 //! | `String` | `string` |
 //! | `Vec<u8>`, `Bytes`, `[u8; N]` | `bytes`; `Bytes` are not copied out of a protobuf message; another length than `N` is an error |
-//! | `Duration`, `SystemTime` | `google.protobuf.Duration`, `google.protobuf.Timestamp` |
+//! | `Duration`, `SystemTime` | `google.protobuf.Duration`, `google.protobuf.Timestamp`; more than 10,000 years, or a time outside the years 1 to 9999, is an error, so send `Option<Duration>` and not `Duration::MAX` |
 //! | `()` | `google.protobuf.Empty` |
 //! | `Option<T>`, `Vec<T>` | `optional`, `repeated` |
 //! | `HashMap<K, V>`, `BTreeMap<K, V>` | `map` |

@@ -1,7 +1,28 @@
 //! Writing protobuf: what prost's primitives leave to do. One pass, nothing allocated beside the output.
 
+use std::cell::Cell;
+
 use bytes::{BufMut, BytesMut};
 use prost::encoding::{WireType, encode_varint, encoded_len_varint};
+
+thread_local! {
+    static REFUSED: Cell<Option<&'static str>> = const { Cell::new(None) };
+}
+
+/// Says that what is being written has a value that cannot be represented.
+///
+/// Of all values only times can be such, and they are rare: writers return nothing, and whoever encodes the whole message asks
+/// [`refused`] at its end.
+#[cold]
+pub(super) fn refuse(why: &'static str) {
+    REFUSED.set(Some(why));
+}
+
+/// Why what this thread has written since this was last asked cannot be sent, if so.
+#[inline]
+pub(crate) fn refused() -> Option<&'static str> {
+    REFUSED.take()
+}
 
 /// Writes the key of a field.
 #[inline]

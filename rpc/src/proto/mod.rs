@@ -26,6 +26,7 @@ pub use budget::{
 pub use decode::Input;
 pub use descriptor::{MethodInfo, NameClash, ServiceInfo, file, file_set};
 pub use encode::delimited;
+pub(crate) use encode::refused;
 pub use error::DecodeError;
 pub use field::{Field, Key, Value};
 pub use fields::{Fields, Numbered};

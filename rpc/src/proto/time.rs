@@ -1,14 +1,17 @@
-//! `Duration` and `SystemTime` as the well-known types `google.protobuf.Duration` and `Timestamp`.
+//! `Duration` and `SystemTime` as the well-known types `google.protobuf.Duration` and `Timestamp`, within the ranges of these.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    ops::RangeInclusive,
+    time::{Duration, SystemTime},
+};
 
 use bytes::BytesMut;
 use prost::encoding::WireType;
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 
 use super::{
     DecodeError, Input, Schema, Value, ValueType,
-    encode::{delimited, key, varint},
+    encode::{delimited, key, refuse, varint},
 };
 
 /// What both have in common on the wire: `int64 seconds = 1; int32 nanos = 2;`.
@@ -63,7 +66,7 @@ impl Parts {
     }
 }
 
-/// A duration of more seconds than an `i64` holds is sent as the longest that protobuf has: 292 billion years.
+/// A duration of more seconds than an `i64` holds is as long as that: out of range as well.
 impl From<Duration> for Parts {
     fn from(duration: Duration) -> Self {
         i64::try_from(duration.as_secs()).map_or(
@@ -85,8 +88,9 @@ impl TryFrom<Parts> for Duration {
     fn try_from(parts: Parts) -> Result<Self, DecodeError> {
         parts
             .normalized()
+            .filter(|(seconds, _)| DURATION_SECONDS.contains(seconds))
             .and_then(|(seconds, nanos)| Some(Self::new(u64::try_from(seconds).ok()?, nanos)))
-            .ok_or_else(|| DecodeError::malformed("the duration is negative"))
+            .ok_or_else(|| DecodeError::malformed(DURATION_RANGE))
     }
 }
 
@@ -118,6 +122,7 @@ impl TryFrom<Parts> for SystemTime {
     fn try_from(parts: Parts) -> Result<Self, DecodeError> {
         parts
             .normalized()
+            .filter(|(seconds, _)| TIMESTAMP_SECONDS.contains(seconds))
             .and_then(|(seconds, nanos)| {
                 let whole = Duration::from_secs(seconds.unsigned_abs());
                 let time = if seconds < 0 {
@@ -127,12 +132,12 @@ impl TryFrom<Parts> for SystemTime {
                 };
                 time?.checked_add(Duration::from_nanos(u64::from(nanos)))
             })
-            .ok_or_else(|| DecodeError::malformed("the time is out of this system's range"))
+            .ok_or_else(|| DecodeError::malformed(TIMESTAMP_RANGE))
     }
 }
 
 macro_rules! time {
-    ($type:ty, $proto:literal, $absent:expr) => {
+    ($type:ty, $proto:literal, $absent:expr, $range:expr, $says:expr) => {
         impl Value for $type {
             const WIRE: WireType = WireType::LengthDelimited;
 
@@ -142,7 +147,11 @@ macro_rules! time {
             }
 
             fn put(&self, out: &mut BytesMut) {
-                Parts::from(*self).put(out);
+                let parts = Parts::from(*self);
+                if !$range.contains(&parts.seconds) {
+                    refuse($says);
+                }
+                parts.put(out);
             }
 
             fn take(old: Option<Self>, input: &mut Input<'_>) -> Result<Self, DecodeError> {
@@ -161,6 +170,10 @@ macro_rules! time {
 
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 let Parts { seconds, nanos } = (*self).into();
+                if !$range.contains(&seconds) {
+                    refuse($says);
+                    return Err(ser::Error::custom($says));
+                }
                 (seconds, nanos).serialize(serializer)
             }
 
@@ -174,7 +187,107 @@ macro_rules! time {
     };
 }
 
-time!(Duration, "Duration", Self::ZERO);
-time!(SystemTime, "Timestamp", Self::UNIX_EPOCH);
+time!(
+    Duration,
+    "Duration",
+    Self::ZERO,
+    DURATION_SECONDS,
+    DURATION_RANGE
+);
+time!(
+    SystemTime,
+    "Timestamp",
+    Self::UNIX_EPOCH,
+    TIMESTAMP_SECONDS,
+    TIMESTAMP_RANGE
+);
 
 const NANOS_PER_SECOND: i64 = 1_000_000_000;
+
+/// What `google.protobuf.Duration` allows, without the negative half, which Rust's has not.
+const DURATION_SECONDS: RangeInclusive<i64> = 0..=315_576_000_000;
+const DURATION_RANGE: &str = "a duration is negative or over 315,576,000,000 seconds (10,000 years), the longest that google.protobuf.Duration has";
+
+/// What `google.protobuf.Timestamp` allows, from 0001-01-01T00:00:00Z to the last second of the year 9999.
+const TIMESTAMP_SECONDS: RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
+const TIMESTAMP_RANGE: &str = "a time is outside the years 1 to 9999 that google.protobuf.Timestamp has, or out of this system's range";
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::{code::Code, codec::Codec, message, message::Message as _};
+
+    #[message]
+    #[derive(Clone, Debug, PartialEq)]
+    struct Times {
+        wait: Duration,
+        at: Option<SystemTime>,
+    }
+
+    fn times(wait: Duration, at: Option<SystemTime>) -> Times {
+        Times { wait, at }
+    }
+
+    #[test]
+    fn the_first_and_the_last_of_the_ranges_are_carried() {
+        let seconds = |seconds: i64| Duration::from_secs(seconds.unsigned_abs());
+        let (first, last) = TIMESTAMP_SECONDS.into_inner();
+        for value in [
+            times(Duration::ZERO, None),
+            times(
+                seconds(*DURATION_SECONDS.end()),
+                Some(SystemTime::UNIX_EPOCH - seconds(first)),
+            ),
+            times(
+                Duration::ZERO,
+                Some(SystemTime::UNIX_EPOCH + seconds(last) + Duration::from_millis(999)),
+            ),
+        ] {
+            for codec in [Codec::Protobuf, Codec::Postcard] {
+                let mut out = BytesMut::new();
+                value.encode(codec, &mut out).unwrap();
+                assert_eq!(Times::decode(codec, out.freeze()).unwrap(), value);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_out_of_range_is_refused_and_the_next_message_is_not() {
+        let second = Duration::from_secs(1);
+        let seconds = |seconds: i64| Duration::from_secs(seconds.unsigned_abs());
+        let (first, last) = TIMESTAMP_SECONDS.into_inner();
+        let before = SystemTime::UNIX_EPOCH - seconds(first) - Duration::from_millis(1);
+        let after = SystemTime::UNIX_EPOCH + seconds(last) + second;
+        for (value, says) in [
+            (times(Duration::MAX, None), DURATION_RANGE),
+            (
+                times(seconds(*DURATION_SECONDS.end()) + second, None),
+                DURATION_RANGE,
+            ),
+            (times(second, Some(before)), TIMESTAMP_RANGE),
+            (times(second, Some(after)), TIMESTAMP_RANGE),
+        ] {
+            for codec in [Codec::Protobuf, Codec::Postcard] {
+                let mut out = BytesMut::new();
+                let status = value.encode(codec, &mut out).unwrap_err();
+                assert_eq!(status.code(), Code::Internal);
+                assert!(status.message().contains(says), "{status}");
+                times(second, None).encode(codec, &mut out).unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_out_of_range_is_not_received() {
+        // wait { seconds: i64::MAX }, and at { seconds: 253402300800 }
+        let max: &[u8] = b"\x0a\x0a\x08\xff\xff\xff\xff\xff\xff\xff\xff\x7f";
+        let year_10000: &[u8] = b"\x12\x07\x08\x80\x83\xd1\xff\xaf\x07";
+        for bytes in [max, year_10000] {
+            let received = Times::decode(Codec::Protobuf, Bytes::from_static(bytes));
+            let status = received.unwrap_err();
+            assert!(status.message().contains("google.protobuf."), "{status}");
+        }
+    }
+}
