@@ -183,8 +183,12 @@ impl Status {
     }
 }
 
+/// One line for people, as `main` prints the error that it returns; with `{:#?}` all fields.
 impl fmt::Debug for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !f.alternate() {
+            return self.fmt_line(f);
+        }
         let Inner {
             code,
             message,
@@ -211,6 +215,42 @@ impl fmt::Debug for Status {
         out.finish()
     }
 }
+
+impl Status {
+    /// What [`Display`](fmt::Display) says, and then whatever else there is. Sources by what they say, not by how they are made.
+    fn fmt_line(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let inner = &*self.0;
+        fmt::Display::fmt(self, f)?;
+        let mut said = inner.message.clone();
+        let mut source = StdError::source(self);
+        for _ in 0..MAX_SOURCES {
+            let Some(error) = source else { break };
+            let says = error.to_string();
+            // Many messages end with what their source says.
+            let new = error.downcast_ref().map_or(&*says, Self::message);
+            if !said.contains(new) {
+                write!(f, "; caused by: {says}")?;
+                said = says;
+            }
+            source = error.source();
+        }
+        if !inner.accepted {
+            f.write_str("; not accepted")?;
+        }
+        if !inner.details.is_empty() {
+            let types = inner.details.iter().map(|detail| &detail.type_url);
+            f.write_str("; details: ")?;
+            f.debug_list().entries(types).finish()?;
+        }
+        if !inner.metadata.is_empty() {
+            write!(f, "; metadata: {:?}", inner.metadata)?;
+        }
+        Ok(())
+    }
+}
+
+/// How far down the sources of an error are printed.
+const MAX_SOURCES: usize = 16;
 
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -252,5 +292,37 @@ mod tests {
         let status = Status::internal("disk").with_source(std::io::Error::other("broken"));
         assert_eq!(status.to_string(), "INTERNAL: disk");
         assert_eq!(status.source().unwrap().to_string(), "broken");
+    }
+
+    #[test]
+    fn its_debug_is_a_line_for_people_with_only_what_there_is() {
+        let status = Status::not_found("no such thing");
+        assert_eq!(format!("{status:?}"), "NOT_FOUND: no such thing");
+        let mut metadata = Metadata::new();
+        metadata.append("trace", "7").unwrap();
+        let status = Status::internal("disk")
+            .with_not_accepted()
+            .with_metadata(metadata)
+            .with_detail(Detail {
+                type_url: "type.googleapis.com/a.B".into(),
+                value: Bytes::from_static(b"not for people"),
+            })
+            .with_source(Status::unavailable("gone").with_source(std::io::Error::other("broken")));
+        assert_eq!(
+            format!("{status:?}"),
+            "INTERNAL: disk; caused by: UNAVAILABLE: gone; caused by: broken; not accepted; \
+             details: [\"type.googleapis.com/a.B\"]; metadata: {\"trace\": b\"7\"}"
+        );
+        let fields = format!("{status:#?}");
+        assert!(fields.contains("code: Internal"), "{fields}");
+        assert!(fields.contains("not for people"), "{fields}");
+    }
+
+    #[test]
+    fn its_debug_does_not_repeat_a_source_that_the_message_has() {
+        let repeated = Status::internal("/a/B: disk: broken").with_source(
+            Status::internal("disk: broken").with_source(std::io::Error::other("broken")),
+        );
+        assert_eq!(format!("{repeated:?}"), "INTERNAL: /a/B: disk: broken");
     }
 }
