@@ -8,7 +8,7 @@ use std::{
 };
 
 use blixard_examples::serve_and_connect;
-use blixard_rpc::{CallOptions, Context, Result, Router, Streaming, iroh_service};
+use blixard_rpc::{CallOptions, Context, Result, Router, Status, Streaming, iroh_service};
 
 /// Works, slowly.
 #[iroh_service(package = "deadlines.v1")]
@@ -31,9 +31,9 @@ struct MyWorker {
 
 impl Worker for MyWorker {
     async fn work(&self, milliseconds: u64) -> Result<String> {
-        let mut watch = Watch::start("work");
+        let watch = Watch("work", Instant::now());
         tokio::time::sleep(Duration::from_millis(milliseconds)).await;
-        watch.done = true;
+        std::mem::forget(watch);
         Ok(format!("worked for {milliseconds} ms"))
     }
 
@@ -42,10 +42,8 @@ impl Worker for MyWorker {
     }
 
     async fn delegate(&self, cx: &Context, milliseconds: u64) -> Result<String> {
-        println!(
-            "    delegate has {:.0?} left",
-            cx.remaining().unwrap_or_default()
-        );
+        let left = cx.remaining().unwrap_or_default();
+        println!("    delegate has {left:.0?} left");
         let other = self.other.as_ref().expect("only the first worker is asked");
         // With `cx` the call ends when ours does: the same deadline, the same cancellation, the same trace.
         other.with(cx).work(milliseconds).await
@@ -54,7 +52,7 @@ impl Worker for MyWorker {
     async fn ticks(&self) -> Result<Streaming<u32>> {
         let (sender, ticks) = Streaming::channel(1);
         tokio::spawn(async move {
-            let _watch = Watch::start("ticks");
+            let _watch = Watch("ticks", Instant::now());
             for tick in 1.. {
                 tokio::time::sleep(Duration::from_millis(40)).await;
                 if sender.send(tick).await.is_err() {
@@ -67,31 +65,11 @@ impl Worker for MyWorker {
 }
 
 /// Says so when a handler is dropped before it is done.
-struct Watch {
-    what: &'static str,
-    begin: Instant,
-    done: bool,
-}
-
-impl Watch {
-    fn start(what: &'static str) -> Self {
-        Self {
-            what,
-            begin: Instant::now(),
-            done: false,
-        }
-    }
-}
+struct Watch(&'static str, Instant);
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        if !self.done {
-            println!(
-                "    {} was stopped after {:.0?}",
-                self.what,
-                self.begin.elapsed()
-            );
-        }
+        println!("    {} was stopped after {:.0?}", self.0, self.1.elapsed());
     }
 }
 
@@ -108,22 +86,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let cx = Context::background();
 
     println!("in time:            {:?}", patient.work(20).await?);
-    println!(
-        "too late:           {}",
-        patient.work(10_000).await.expect_err("it takes 10 s")
-    );
-    println!(
-        "by the trait:       {}",
-        worker.quick(10_000).await.expect_err("it takes 10 s")
-    );
-    println!(
-        "inherited:          {}",
-        patient
-            .delegate(&cx, 10_000)
-            .await
-            .expect_err("it takes 10 s")
-    );
-
+    println!("too late:           {}", late(patient.work(10_000).await));
+    println!("by the trait:       {}", late(worker.quick(10_000).await));
+    let delegated = patient.delegate(&cx, 10_000).await;
+    println!("inherited:          {}", late(delegated));
     settle().await;
 
     println!("dropped by its caller:");
@@ -140,6 +106,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
     settle().await;
     Ok(())
+}
+
+fn late(result: Result<String>) -> Status {
+    result.expect_err("it takes 10 s")
 }
 
 /// Lets the servers say what they have to say.
