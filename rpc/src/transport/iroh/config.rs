@@ -12,11 +12,14 @@ use crate::link::DEFAULT_MAX_CALLS;
 /// The protocol's name in the QUIC handshake.
 pub const ALPN: &[u8] = b"blixard-rpc/1";
 
-/// After how long without a packet a connection is given up. A peer that was killed is noticed within this.
-pub const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
+/// After how long without a packet a connection is given up.
+///
+/// A peer that was killed is noticed within this and [`KEEP_ALIVE`], 4.6 seconds: the time begins anew with the first packet that
+/// is sent after the last that was received ([RFC 9000, section 10.1](https://www.rfc-editor.org/rfc/rfc9000#section-10.1)).
+pub const IDLE_TIMEOUT: Duration = Duration::from_millis(3500);
 
-/// How often an idle connection says that it is there.
-pub const KEEP_ALIVE: Duration = Duration::from_millis(1300);
+/// How often an idle connection says that it is there: at most a third of [`IDLE_TIMEOUT`], or a lost packet or two end it.
+pub const KEEP_ALIVE: Duration = Duration::from_millis(1100);
 
 /// How many bytes of one stream a peer may send ahead of what was read.
 ///
@@ -55,7 +58,7 @@ pub fn transport_config() -> QuicTransportConfig {
         .max_idle_timeout(Some(
             IDLE_TIMEOUT
                 .try_into()
-                .expect("four seconds fit QUIC's time-out"),
+                .expect("seconds fit QUIC's time-out"),
         ))
         .build()
 }
