@@ -46,8 +46,8 @@ pub const DEFAULT_MAX_CALLS: u32 = 1024;
 /// The most lanes that calls of one priority are spread over when the path loses packets.
 pub const MAX_LANES: usize = 8;
 
-/// What the fields of a request's head take beside path and metadata, at most.
-const HEAD_ROOM_BYTES: usize = 64;
+/// What the fields of a head take beside path and metadata, at most.
+pub(super) const HEAD_ROOM_BYTES: usize = 64;
 
 /// How long what arrived before the end of a connection may take to be read.
 const LAST_READ: Duration = Duration::from_secs(2);
@@ -161,18 +161,13 @@ impl<L: Link> Connection<L> {
     /// only ends the calls that it has.
     pub async fn retired(&self) -> Status {
         let shared = self.shared();
-        loop {
-            let notified = shared.on_closed.notified();
-            tokio::pin!(notified);
-            notified.as_mut().enable();
-            if let Some(status) = shared.closed.get() {
-                return status.clone();
-            }
-            if shared.draining.load(Ordering::Acquire) {
-                return shared.draining_status();
-            }
-            notified.await;
-        }
+        shared
+            .wait_until(|| match shared.closed.get() {
+                Some(status) => Some(status.clone()),
+                None if shared.draining.load(Ordering::Acquire) => Some(shared.draining_status()),
+                None => None,
+            })
+            .await
     }
 
     /// Resolves when the connection is closed, with the reason.
@@ -223,7 +218,8 @@ impl<L: Link> Connection<L> {
         self.shared().wait_for_hello().await
     }
 
-    fn shared(&self) -> &Arc<Shared<L>> {
+    /// The state that the files of the client half share.
+    pub(super) fn shared(&self) -> &Arc<Shared<L>> {
         &self.0.0
     }
 
@@ -309,13 +305,6 @@ impl<L: Link> fmt::Debug for Connection<L> {
             .field("peer", &self.shared().link.peer())
             .field("closed", &self.shared().closed.get())
             .finish_non_exhaustive()
-    }
-}
-
-impl<L: Link> Connection<L> {
-    /// The shared state, for the other files of the client half.
-    pub(super) fn inner(&self) -> &Arc<Shared<L>> {
-        self.shared()
     }
 }
 
@@ -487,12 +476,17 @@ impl<L: Link> Shared<L> {
     }
 
     async fn wait_for_close(&self) {
+        self.wait_until(|| self.closed.get().map(|_| ())).await;
+    }
+
+    /// Waits for what `known` looks for, which `on_closed` announces.
+    async fn wait_until<T>(&self, known: impl Fn() -> Option<T>) -> T {
         loop {
             let notified = self.on_closed.notified();
             tokio::pin!(notified);
             notified.as_mut().enable();
-            if self.closed.get().is_some() {
-                return;
+            if let Some(known) = known() {
+                return known;
             }
             notified.await;
         }
@@ -748,9 +742,6 @@ async fn take_answer<L: Link>(shared: &Shared<L>, recv: L::Recv) -> Result<(), R
 
 /// Appends the Request frame of a call on a lane.
 fn put_request(request: &Request, id: RequestId, oneway: bool, out: &mut BytesMut) {
-    let timeout = request
-        .deadline
-        .map(|deadline| deadline.saturating_duration_since(Instant::now()));
     let message = request.body.as_one().map_or(&[][..], |message| message);
     put_frame(
         out,
@@ -758,18 +749,21 @@ fn put_request(request: &Request, id: RequestId, oneway: bool, out: &mut BytesMu
         Some(request.codec),
         oneway,
         id,
-        |out| {
-            let head = |out: &mut BytesMut| {
-                RequestHead::encode(
-                    request.method.path(),
-                    timeout,
-                    request.priority,
-                    &request.metadata,
-                    out,
-                );
-            };
-            wire::put_call(out, head, message);
-        },
+        |out| wire::put_call(out, |out| put_head(request, out), message),
+    );
+}
+
+/// Appends what a request says beside its messages; the deadline as the time that is left now.
+pub(super) fn put_head(request: &Request, out: &mut BytesMut) {
+    let timeout = request
+        .deadline
+        .map(|deadline| deadline.saturating_duration_since(Instant::now()));
+    RequestHead::encode(
+        request.method.path(),
+        timeout,
+        request.priority,
+        &request.metadata,
+        out,
     );
 }
 

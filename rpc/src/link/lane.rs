@@ -35,6 +35,7 @@ pub(super) struct Outbox {
     queue: Mutex<Queue>,
     /// What the queue holds, to be read without its lock.
     queued_bytes: AtomicUsize,
+    /// Set under the queue's lock, so that nothing is queued after it.
     closed: AtomicBool,
     room: Notify,
     budget: Budget,
@@ -45,7 +46,6 @@ struct Queue {
     bytes: BytesMut,
     /// The pump, while it sleeps.
     pump: Option<Waker>,
-    closed: bool,
 }
 
 /// What became of a frame.
@@ -89,7 +89,7 @@ impl Outbox {
         fill: impl FnOnce(T, &mut BytesMut),
     ) -> Put {
         let mut queue = self.lock();
-        if queue.closed {
+        if self.is_closed() {
             return Put::Closed;
         }
         if queue.bytes.len() >= MAX_LANE_QUEUE_BYTES {
@@ -114,7 +114,7 @@ impl Outbox {
             room.as_mut().enable();
             {
                 let queue = self.lock();
-                if queue.closed || queue.bytes.len() < MAX_LANE_QUEUE_BYTES {
+                if self.is_closed() || queue.bytes.len() < MAX_LANE_QUEUE_BYTES {
                     return;
                 }
             }
@@ -132,7 +132,7 @@ impl Outbox {
     }
 
     fn put_locked(&self, queue: &mut Queue, fill: impl FnOnce(&mut BytesMut)) {
-        if queue.closed {
+        if self.is_closed() {
             return;
         }
         let before = queue.bytes.len();
@@ -171,7 +171,6 @@ impl Outbox {
 
     fn close(&self) {
         let mut queue = self.lock();
-        queue.closed = true;
         self.closed.store(true, Ordering::Release);
         self.budget.sub(queue.bytes.len());
         let _ = mem::take(&mut queue.bytes);

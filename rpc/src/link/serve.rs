@@ -492,6 +492,11 @@ fn check_response(response: &Response) -> Result<()> {
     }
 }
 
+/// The status of a call whose trailing metadata is over its limits.
+pub(super) fn too_many_trailers() -> Status {
+    Status::internal("the handler set more trailing metadata than a response can carry")
+}
+
 /// Keeps the priority of a call's answer: its stream goes before those of lower ones.
 pub(super) fn set_priority(send: &mut impl SendHalf, priority: Priority) {
     send.set_priority(super::client::stream_priority(priority));

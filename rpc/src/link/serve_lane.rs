@@ -12,11 +12,12 @@ use tokio::time::timeout;
 
 use super::{
     budget::MAX_LANE_QUEUE_BYTES,
+    client::HEAD_ROOM_BYTES,
     halves::{Broken, Link, SendHalf, StreamCode},
     lane::{Frames, LaneEnd, Outbox, pump},
     liveness::HELLO_ID,
     reader::{FrameReader, ReadError},
-    serve::{Active, Handling, Server, set_priority},
+    serve::{Active, Handling, Server, set_priority, too_many_trailers},
     serve_stream,
     writer::{CallWriter, put_frame},
 };
@@ -257,11 +258,9 @@ fn put_answer(
         response.body = response.body.with_trailers(trailers);
         return Some(response);
     };
-    let head = response.metadata.size_bytes() + trailers.size_bytes() + 64;
+    let head = response.metadata.size_bytes() + trailers.size_bytes() + HEAD_ROOM_BYTES;
     if !wire::metadata_fits(&trailers) {
-        let status =
-            Status::internal("the handler set more trailing metadata than a response can carry");
-        put_status(out, id, &status);
+        put_status(out, id, &too_many_trailers());
         return None;
     }
     if head + message.len() > MAX_HEAD_BYTES {

@@ -8,7 +8,7 @@ use super::{
     body::{RecvBody, Side},
     halves::{Link, SendHalf, StreamCode},
     reader::FrameReader,
-    serve::{Handling, Server, set_priority},
+    serve::{Handling, Server, set_priority, too_many_trailers},
     writer::{CallWriter, WriteError},
 };
 use crate::{
@@ -92,9 +92,7 @@ pub(super) async fn write_response<S: SendHalf>(writer: &mut CallWriter<S>, resp
     }
     match writer.write_body(body).await {
         Ok(trailers) if wire::metadata_fits(&trailers) => writer.put_end(&trailers),
-        Ok(_) => writer.put_status(&Status::internal(
-            "the handler set more trailing metadata than a response can carry",
-        )),
+        Ok(_) => writer.put_status(&too_many_trailers()),
         Err(WriteError::Status(status)) => writer.put_status(&status),
         // The client has gone; the guard resets the stream.
         Err(WriteError::Broken(_)) => return,

@@ -1,13 +1,14 @@
 //! The client half of a call that has a stream pair of its own: streams of messages, and large ones.
 
-use tokio::{task::AbortHandle, time::Instant};
+use tokio::task::AbortHandle;
 
 use bytes::Bytes;
 
 use super::{
     body::{RecvBody, Side, wire_status},
     client::{
-        Connection, Permit, check_size, client_broken_status, client_read_status, stream_priority,
+        Connection, Permit, check_size, client_broken_status, client_read_status, put_head,
+        stream_priority,
     },
     halves::{Link, SendHalf, StreamCode},
     reader::FrameReader,
@@ -16,7 +17,7 @@ use super::{
 use crate::{
     call::{Body, Codec, Request, Response},
     status::{Result, Status},
-    wire::{FrameType, RequestHead, ResponseHead, StatusHead, WireError},
+    wire::{FrameType, ResponseHead, StatusHead, WireError},
 };
 
 /// Carries a call on a stream pair that is opened for it.
@@ -25,7 +26,7 @@ pub(super) async fn call<L: Link>(
     request: Request,
     permit: Permit,
 ) -> Result<Response> {
-    let shared = connection.inner();
+    let shared = connection.shared();
     let (mut send, recv) = shared
         .link
         .open_bi()
@@ -39,17 +40,8 @@ pub(super) async fn call<L: Link>(
         shared.budget.clone(),
     );
     let oneway = request.is_oneway();
-    let timeout = request
-        .deadline
-        .map(|deadline| deadline.saturating_duration_since(Instant::now()));
     writer.put(FrameType::Request, Some(request.codec), oneway, |out| {
-        RequestHead::encode(
-            request.method.path(),
-            timeout,
-            request.priority,
-            &request.metadata,
-            out,
-        );
+        put_head(&request, out);
     });
     let mut reader = FrameReader::new(recv, shared.budget.clone());
     if oneway {
@@ -143,7 +135,7 @@ async fn write_request<S: SendHalf>(
 
 fn write_status<L: Link>(connection: &Connection<L>, error: WriteError) -> Status {
     match error {
-        WriteError::Broken(broken) => client_broken_status(connection.inner(), &broken),
+        WriteError::Broken(broken) => client_broken_status(connection.shared(), &broken),
         WriteError::Status(status) => status,
     }
 }
