@@ -22,6 +22,17 @@ bless:
 bench *ARGS:
     cargo bench -p blixard-rpc --bench calls -- {{ARGS}}
 
+# Instructions of one small call, both ends, without the network: needs valgrind. `just instructions lane 64`, `just instructions memory 1`.
+instructions WAY="lane" IN_FLIGHT="64":
+    #!/usr/bin/env bash
+    set -euo pipefail
+    bench=$(cargo bench -p blixard-rpc --no-default-features --bench path --no-run --message-format=json 2>/dev/null |
+        sed -n 's/.*"executable":"\([^"]*path-[^"]*\)".*/\1/p')
+    count() {
+        valgrind --tool=callgrind --callgrind-out-file=/dev/null "$bench" {{WAY}} {{IN_FLIGHT}} "$1" 2>&1 | awk '/Collected/ { print $4 }'
+    }
+    echo "$(( ($(count 32000) - $(count 6400)) / 25600 )) instructions a call"
+
 # The documentation of every public item.
 doc:
     cargo doc --workspace --no-deps --open

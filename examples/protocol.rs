@@ -10,7 +10,7 @@ use blixard_rpc::{
     iroh_service,
     transport::iroh::{ALPN, IrohServer, SecretKey, bind, presets},
     wire::{
-        FrameType, Header, Hello, RequestHead, RequestId, ResponseHead, VERSION,
+        FrameType, Header, Hello, MethodRef, RequestHead, RequestId, ResponseHead, VERSION,
         limits::HEADER_BYTES, put_call, split_call,
     },
 };
@@ -55,7 +55,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let mut request = Default::default();
     let head = |out: &mut _| {
         let path = GreeterService::descriptor().methods[0].path;
-        RequestHead::encode(path, None, priority, &Metadata::new(), out);
+        RequestHead::encode(MethodRef::Path(path), None, priority, &Metadata::new(), out);
     };
     put_call(&mut request, head, &message);
 

@@ -8,7 +8,8 @@ use blixard_rpc::{
     codec::Codec,
     link, proto,
     wire::{
-        self, FrameType, Header, Hello, RequestHead, ResponseHead, StatusHead, WireError,
+        self, FrameType, Header, Hello, MethodRef, RequestHead, ResponseHead, StatusHead,
+        WireError,
         limits::{self, HEADER_BYTES, MAX_HEAD_BYTES},
     },
 };
@@ -92,10 +93,18 @@ fn request_head(bytes: &[u8]) {
     let Ok(head) = RequestHead::decode(bytes) else {
         return;
     };
-    assert!(head.path.starts_with('/') && head.path.len() <= limits::MAX_PATH_BYTES);
+    if let MethodRef::Path(path) = head.method {
+        assert!(path.starts_with('/') && path.len() <= limits::MAX_PATH_BYTES);
+    }
     assert!(wire::metadata_fits(&head.metadata));
     let sent = written(|out| {
-        RequestHead::encode(head.path, head.timeout, head.priority, &head.metadata, out);
+        RequestHead::encode(
+            head.method,
+            head.timeout,
+            head.priority,
+            &head.metadata,
+            out,
+        );
     });
     assert!(sent.len() <= MAX_HEAD_BYTES);
     assert_eq!(RequestHead::decode(&sent), Ok(head));

@@ -8,8 +8,8 @@ use blixard_rpc::{
     method::Fingerprint,
     status::Detail,
     wire::{
-        FrameType, Header, Hello, RequestHead, RequestId, ResponseHead, StatusHead, put_call,
-        put_length,
+        FrameType, Header, Hello, MethodRef, RequestHead, RequestId, ResponseHead, StatusHead,
+        put_call, put_length,
     },
 };
 use bytes::{Bytes, BytesMut};
@@ -22,6 +22,7 @@ pub fn all() -> Vec<(&'static str, String, Vec<u8>)> {
     let mut seeds = Vec::new();
     let mut add = |target, name: &str, bytes: Vec<u8>| seeds.push((target, name.to_owned(), bytes));
     add("head", "request", with(0, &request_head()));
+    add("head", "numbered", with(0, &[0x28, 0xff, 0x03]));
     add("head", "response", with(1, &response_head()));
     add("head", "status", with(2, &status_head()));
     add("head", "status-ok", with(2, &[8, 0]));
@@ -85,7 +86,13 @@ fn metadata() -> Metadata {
 fn request_head() -> BytesMut {
     let mut out = BytesMut::new();
     let timeout = Some(Duration::from_micros(1_234_567));
-    RequestHead::encode("/a.B/C", timeout, Priority::High, &metadata(), &mut out);
+    RequestHead::encode(
+        MethodRef::Path("/a.B/C"),
+        timeout,
+        Priority::High,
+        &metadata(),
+        &mut out,
+    );
     out
 }
 

@@ -96,7 +96,7 @@ const _: () = {
             &__SERVICE
         }
         async fn serve(
-            target: &__T,
+            target: __rpc::Arc<__T>,
             mut call: __rpc::Call,
         ) -> __rpc::Result<__rpc::Response> {
             match call.index() {

@@ -29,7 +29,10 @@ const _: () = {
         fn descriptor() -> &'static __rpc::ServiceDescriptor {
             &__SERVICE
         }
-        async fn serve(_: &__T, call: __rpc::Call) -> __rpc::Result<__rpc::Response> {
+        async fn serve(
+            _: __rpc::Arc<__T>,
+            call: __rpc::Call,
+        ) -> __rpc::Result<__rpc::Response> {
             match call.index() {
                 _ => call.unimplemented(),
             }

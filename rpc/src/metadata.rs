@@ -28,18 +28,20 @@ pub const RESERVED_KEYS: [&str; 10] = [
 /// Keys are lower-case ASCII letters, digits, `_`, `-` and `.`. A key that ends in `-bin` holds any bytes; every other one holds
 /// printable ASCII text. Keys that begin with `grpc-`, and the few in [`RESERVED_KEYS`], are the transport's own. These are the rules of
 /// [gRPC over HTTP/2](https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md), so that metadata crosses every transport unchanged.
-#[derive(Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default)]
 pub struct Metadata {
-    entries: Vec<(Cow<'static, str>, Bytes)>,
+    /// Behind one pointer: most calls have no entries, and every request and response that moves carries this field twice.
+    #[allow(clippy::box_collection, reason = "see above")]
+    entries: Option<Box<Vec<Entry>>>,
 }
+
+type Entry = (Cow<'static, str>, Bytes);
 
 impl Metadata {
     /// No entries; allocates nothing.
     #[must_use]
     pub const fn new() -> Self {
-        Self {
-            entries: Vec::new(),
-        }
+        Self { entries: None }
     }
 
     /// Sets `key` to one text value, in place of all that it had.
@@ -55,7 +57,7 @@ impl Metadata {
         check_text_key(&key)?;
         let value = check_text(value.into())?;
         self.remove(&key);
-        self.entries.push((key, value));
+        self.entries_mut().push((key, value));
         Ok(())
     }
 
@@ -65,7 +67,7 @@ impl Metadata {
     pub(crate) fn set_previous_attempts(&mut self, attempts_before: u32) {
         self.remove(PREVIOUS_ATTEMPTS);
         let value = attempts_before.to_string().into();
-        self.entries.push((PREVIOUS_ATTEMPTS.into(), value));
+        self.entries_mut().push((PREVIOUS_ATTEMPTS.into(), value));
     }
 
     /// Adds a text value to those that `key` has.
@@ -79,7 +81,7 @@ impl Metadata {
     ) -> Result<(), InvalidMetadata> {
         let key = key.into();
         check_text_key(&key)?;
-        self.entries.push((key, check_text(value.into())?));
+        self.entries_mut().push((key, check_text(value.into())?));
         Ok(())
     }
 
@@ -98,7 +100,7 @@ impl Metadata {
         if !is_binary(&key) {
             return Err(InvalidMetadata::KeyNotBinary(key.into_owned()));
         }
-        self.entries.push((key, value.into()));
+        self.entries_mut().push((key, value.into()));
         Ok(())
     }
 
@@ -112,7 +114,7 @@ impl Metadata {
         if !is_binary(&key) && !value.iter().all(|byte| (0x20..=0x7e).contains(byte)) {
             return Err(InvalidMetadata::Value);
         }
-        self.entries.push((key.into(), value));
+        self.entries_mut().push((key.into(), value));
         Ok(())
     }
 
@@ -137,23 +139,26 @@ impl Metadata {
 
     /// Removes all values of `key`; tells whether there was one.
     pub fn remove(&mut self, key: &str) -> bool {
-        let before = self.entries.len();
-        self.entries.retain(|(name, _)| name != key);
-        self.entries.len() != before
+        let Some(entries) = &mut self.entries else {
+            return false;
+        };
+        let before = entries.len();
+        entries.retain(|(name, _)| name != key);
+        entries.len() != before
     }
 
     /// Adds all entries of `other` behind those that are here.
     pub fn extend(&mut self, other: Self) {
-        if self.entries.is_empty() {
+        if self.is_empty() {
             self.entries = other.entries;
-        } else {
-            self.entries.extend(other.entries);
+        } else if let Some(others) = other.entries {
+            self.entries_mut().extend(*others);
         }
     }
 
     /// All entries in order, text and binary, as bytes.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Bytes)> {
-        self.entries
+        self.entries()
             .iter()
             .map(|(key, value)| (key.as_ref(), value))
     }
@@ -161,36 +166,52 @@ impl Metadata {
     /// How many entries there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.entries().len()
     }
 
     /// Whether there is no entry.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.entries().is_empty()
     }
 
     /// The size that limits are compared with: keys, values and [`ENTRY_OVERHEAD_BYTES`] an entry.
     #[must_use]
     pub fn size_bytes(&self) -> usize {
-        self.entries
+        self.entries()
             .iter()
             .map(|(key, value)| key.len() + value.len() + ENTRY_OVERHEAD_BYTES)
             .sum()
     }
 
     fn values<'a>(&'a self, key: &str) -> impl Iterator<Item = &'a Bytes> {
-        self.entries
+        self.entries()
             .iter()
             .filter(move |(name, _)| name == key)
             .map(|(_, value)| value)
     }
+
+    fn entries(&self) -> &[Entry] {
+        self.entries.as_ref().map_or(&[], |entries| entries)
+    }
+
+    fn entries_mut(&mut self) -> &mut Vec<Entry> {
+        self.entries.get_or_insert_default()
+    }
 }
+
+impl PartialEq for Metadata {
+    fn eq(&self, other: &Self) -> bool {
+        self.entries() == other.entries()
+    }
+}
+
+impl Eq for Metadata {}
 
 impl fmt::Debug for Metadata {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_map()
-            .entries(self.entries.iter().map(|(key, value)| (key, value)))
+            .entries(self.entries().iter().map(|(key, value)| (key, value)))
             .finish()
     }
 }

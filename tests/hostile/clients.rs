@@ -287,6 +287,21 @@ async fn heads_and_hellos() {
             Want::Closed("payload of 1025 bytes, the limit is 1024"),
         ),
         case(
+            "number of no service",
+            request_with(&[0x28, 0x80, 0x80, 0x04]),
+            Want::Closed("malformed method number"),
+        ),
+        case(
+            "number of no method",
+            request_with(&[0x28, 0xff, 0x01]),
+            Want::Closed("malformed method number"),
+        ),
+        case(
+            "number of 5 bytes and more",
+            request_with(&[0x28, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01]),
+            Want::Closed("malformed method number"),
+        ),
+        case(
             "129 entries",
             entries(129, &[0x1a, 3, 0x0a, 1, b'k']),
             Want::Closed("the limit is 16384"),
@@ -544,6 +559,12 @@ async fn on_a_lane() {
             lane([lane_request(ID, "Park", &hi), lane_request(ID, "Park", &hi)].concat()),
             Want::Closed("already in use"),
         ),
+        case(
+            "number of no service",
+            with_head(&[0x28, 0x80, 0x80, 0x04]),
+            Want::Closed("malformed method number"),
+        ),
+        case("method by its number", with_head(&[0x28, 0]), Want::Answer),
         case(
             "an id again, after its call",
             lane([echo(ID), echo(ID)].concat()),

@@ -7,8 +7,8 @@ use blixard_rpc::{
     link::CloseCode,
     transport::iroh::{ALPN, Endpoint, ServerHandle},
     wire::{
-        FrameType, Header, Hello, RequestHead, ResponseHead, StatusHead, put_call, put_length,
-        split_call,
+        FrameType, Header, Hello, MethodRef, RequestHead, ResponseHead, StatusHead, put_call,
+        put_length, split_call,
     },
 };
 use blixard_tests::net::{endpoint, soon};
@@ -77,7 +77,7 @@ pub(crate) fn head(method: &str) -> Vec<u8> {
 }
 
 pub(crate) fn head_with(path: &str, metadata: &Metadata) -> Vec<u8> {
-    written(|out| RequestHead::encode(path, None, Priority::Normal, metadata, out))
+    written(|out| RequestHead::encode(MethodRef::Path(path), None, Priority::Normal, metadata, out))
 }
 
 /// A Request on a stream of its own.

@@ -210,7 +210,7 @@ async fn answers_on_a_lane() {
                 finish: true,
                 ..closed(
                     "a cut response",
-                    |id| lane_response(id, b"x")[..26].to_vec(),
+                    |id| lane_response(id, b"x")[..25].to_vec(),
                     Code::Unavailable,
                     "without an explicit end",
                 )

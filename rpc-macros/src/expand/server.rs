@@ -31,7 +31,7 @@ pub(super) fn server(service: &Service) -> TokenStream {
                 &__SERVICE
             }
             async fn serve(
-                #parameter: &__T,
+                #parameter: __rpc::Arc<__T>,
                 #mutable call: __rpc::Call,
             ) -> __rpc::Result<__rpc::Response> {
                 match call.index() {

@@ -84,6 +84,18 @@ impl Body {
         }
     }
 
+    /// Takes the message, where the body is known to be exactly one and has not been read.
+    pub(crate) fn take_one(&mut self) -> Option<Bytes> {
+        match &mut self.kind {
+            Kind::One(message) => {
+                let message = mem::take(message);
+                self.kind = Kind::Empty;
+                Some(message)
+            }
+            Kind::Empty | Kind::Stream(_) => None,
+        }
+    }
+
     /// Whether messages come one after another, their number unknown.
     #[must_use]
     pub const fn is_stream(&self) -> bool {

@@ -16,9 +16,13 @@ use crate::{
     },
 };
 
-/// Messages up to this size are encoded into a buffer that the thread keeps, and copied out: one exact allocation instead of
-/// a growing one and a second for sharing it.
-const SCRATCH_BYTES: usize = 4 * 1024;
+/// Small messages are encoded one behind another into a buffer of this size that the thread keeps: what is encoded is sent and
+/// dropped within the call, and then the buffer is free again. So most need no memory of their own; one that is kept, as a handler in
+/// the same process may, keeps the buffer.
+const SCRATCH_BYTES: usize = 8 * 1024;
+
+/// The messages that are encoded there, at most.
+const SMALL_BYTES: usize = SCRATCH_BYTES / 4;
 
 thread_local! {
     static SCRATCH: Cell<BytesMut> = Cell::new(BytesMut::new());
@@ -98,17 +102,20 @@ impl<T: 'static> Coding<T> {
 fn encode<M: Message>(message: &M, codec: Codec, limit_bytes: usize, path: &str) -> Result<Bytes> {
     // Taken, not borrowed: a message whose encoder encodes another one gets a buffer of its own.
     let mut buffer = SCRATCH.take();
-    buffer.clear();
-    message.encode(codec, &mut buffer)?;
-    check_size(buffer.len(), limit_bytes, path)?;
-    if buffer.len() > SCRATCH_BYTES {
-        return Ok(buffer.freeze());
+    if buffer.capacity() < SMALL_BYTES {
+        buffer.reserve(SCRATCH_BYTES);
     }
-    let bytes = Bytes::copy_from_slice(&buffer);
-    if buffer.capacity() <= SCRATCH_BYTES {
+    let encoded = message
+        .encode(codec, &mut buffer)
+        .and_then(|()| check_size(buffer.len(), limit_bytes, path));
+    if encoded.is_err() {
+        buffer.clear();
+    }
+    let message = buffer.split().freeze();
+    if message.len() <= SMALL_BYTES {
         SCRATCH.set(buffer);
     }
-    Ok(bytes)
+    encoded.map(|()| message)
 }
 
 fn decode<M: Message>(bytes: Bytes, codec: Codec, limit_bytes: usize, path: &str) -> Result<M> {

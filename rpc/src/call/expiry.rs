@@ -14,8 +14,12 @@ use crate::status::{Result, Status};
 
 /// What ends a call early: its deadline, or the end of the call that it was made for.
 ///
-/// No timer is registered before the call has been found waiting once: most calls in memory never touch one.
-pub(crate) struct Expiry {
+/// One pointer, and null for the many calls that nothing ends early. No timer is registered before the call has been found waiting
+/// once: most calls in memory never touch one.
+pub(crate) struct Expiry(Option<Box<Ends>>);
+
+/// What can end a call.
+struct Ends {
     method: Method,
     side: Side,
     deadline: Option<Instant>,
@@ -42,13 +46,61 @@ pub(crate) enum Side {
 impl Expiry {
     /// # Errors
     /// `DEADLINE_EXCEEDED` or `CANCELLED` if it is too late already; then nobody has seen the call.
+    #[inline]
     pub(crate) fn new(
         method: Method,
         side: Side,
         deadline: Option<Instant>,
         parent: Option<Context>,
     ) -> Result<Self> {
-        let mut this = Self {
+        if deadline.is_none() && parent.is_none() {
+            return Ok(Self(None));
+        }
+        Ok(Self(Some(Ends::new(method, side, deadline, parent)?)))
+    }
+
+    /// Whether nothing can end the call early.
+    pub(crate) const fn is_never(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// The status, if the time has come; for loops that never wait, and so never see a timer fire.
+    pub(crate) fn check(&self) -> Option<Status> {
+        self.0.as_ref()?.check()
+    }
+
+    /// Resolves when the call has to end, with its status.
+    #[inline]
+    pub(crate) fn poll(&mut self, cx: &mut TaskContext<'_>) -> Poll<Status> {
+        match &mut self.0 {
+            None => Poll::Pending,
+            Some(ends) => ends.poll(cx),
+        }
+    }
+
+    /// Runs `future` until it ends or has to.
+    ///
+    /// # Errors
+    /// Those of `future`, `DEADLINE_EXCEEDED` or `CANCELLED`.
+    pub(crate) fn run<T>(
+        &mut self,
+        mut future: Pin<&mut impl Future<Output = Result<T>>>,
+    ) -> impl Future<Output = Result<T>> {
+        std::future::poll_fn(move |cx| match future.as_mut().poll(cx) {
+            Poll::Ready(output) => Poll::Ready(output),
+            Poll::Pending => self.poll(cx).map(Err),
+        })
+    }
+}
+
+impl Ends {
+    fn new(
+        method: Method,
+        side: Side,
+        deadline: Option<Instant>,
+        parent: Option<Context>,
+    ) -> Result<Box<Self>> {
+        let mut this = Box::new(Self {
             method,
             side,
             deadline,
@@ -56,7 +108,7 @@ impl Expiry {
             parent,
             sleep: None,
             parent_ended: None,
-        };
+        });
         if let Some(deadline) = deadline {
             this.budget = deadline.saturating_duration_since(Instant::now());
             if this.budget.is_zero() {
@@ -69,21 +121,14 @@ impl Expiry {
         }
     }
 
-    /// Whether nothing can end the call early.
-    pub(crate) const fn is_never(&self) -> bool {
-        self.deadline.is_none() && self.parent.is_none()
-    }
-
-    /// The status, if the time has come; for loops that never wait, and so never see a timer fire.
-    pub(crate) fn check(&self) -> Option<Status> {
+    fn check(&self) -> Option<Status> {
         match self.deadline {
             Some(deadline) if deadline <= Instant::now() => Some(self.expired()),
             _ => self.parent_status(),
         }
     }
 
-    /// Resolves when the call has to end, with its status.
-    pub(crate) fn poll(&mut self, cx: &mut TaskContext<'_>) -> Poll<Status> {
+    fn poll(&mut self, cx: &mut TaskContext<'_>) -> Poll<Status> {
         if let Some(deadline) = self.deadline {
             let sleep = self
                 .sleep
@@ -102,21 +147,6 @@ impl Expiry {
             }
         }
         Poll::Pending
-    }
-
-    /// Runs `future` until it ends or has to.
-    ///
-    /// # Errors
-    /// Those of `future`, `DEADLINE_EXCEEDED` or `CANCELLED`.
-    pub(crate) async fn run<T>(
-        &mut self,
-        mut future: Pin<&mut impl Future<Output = Result<T>>>,
-    ) -> Result<T> {
-        std::future::poll_fn(|cx| match future.as_mut().poll(cx) {
-            Poll::Ready(output) => Poll::Ready(output),
-            Poll::Pending => self.poll(cx).map(Err),
-        })
-        .await
     }
 
     fn parent_status(&self) -> Option<Status> {
@@ -156,10 +186,13 @@ impl Expiry {
 
 impl fmt::Debug for Expiry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(ends) = &self.0 else {
+            return f.write_str("Expiry(never)");
+        };
         f.debug_struct("Expiry")
-            .field("method", &self.method)
-            .field("side", &self.side)
-            .field("deadline", &self.deadline)
+            .field("method", &ends.method)
+            .field("side", &ends.side)
+            .field("deadline", &ends.deadline)
             .finish_non_exhaustive()
     }
 }
@@ -179,15 +212,12 @@ fn rounded(budget: Duration) -> Duration {
 mod tests {
     use std::pin::pin;
 
-    use bytes::Bytes;
-
     use super::*;
     use crate::code::Code;
 
-    const PATH: Bytes = Bytes::from_static(b"/test.Service/Method");
-
     fn until(deadline: Option<Instant>, parent: Option<Context>) -> Result<Expiry> {
-        Expiry::new(Method::Path(PATH), Side::Client, deadline, parent)
+        let method = Method::Path("/test.Service/Method".into());
+        Expiry::new(method, Side::Client, deadline, parent)
     }
 
     #[tokio::test(start_paused = true)]
@@ -221,7 +251,7 @@ mod tests {
     async fn what_is_ready_touches_no_timer() {
         let mut expiry = until(Some(Instant::now() + Duration::from_secs(1)), None).unwrap();
         assert_eq!(expiry.run(pin!(async { Ok(1) })).await.unwrap(), 1);
-        assert!(expiry.sleep.is_none());
+        assert!(expiry.0.unwrap().sleep.is_none());
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,8 +1,7 @@
 //! [`Request`]: a call on its way to a handler.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
-use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::{Body, Peer};
@@ -18,7 +17,7 @@ pub enum Method {
     /// A method that this process knows.
     Known(&'static MethodDescriptor),
     /// The path that a peer sent, such as `/demo.v1.Greeter/Greet`; not looked up yet, or unknown.
-    Path(Bytes),
+    Path(Arc<str>),
 }
 
 impl Method {
@@ -27,7 +26,7 @@ impl Method {
     pub fn path(&self) -> &str {
         match self {
             Self::Known(method) => method.path,
-            Self::Path(path) => std::str::from_utf8(path).unwrap_or("(not UTF-8)"),
+            Self::Path(path) => path,
         }
     }
 

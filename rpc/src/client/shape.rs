@@ -36,12 +36,30 @@ impl<C: Dispatch> Client<C> {
         R: Send + 'static,
         E: CallError,
     {
-        let call = async {
-            let mut call = self.begin(method)?;
-            let (response, codec) = self.dispatch_one(&mut call, request).await?;
-            self.read_one(&mut call, codec, response, None).await
-        };
-        call.await.map_err(E::from)
+        // Flat, and boxed where something is out of the ordinary: this is the future of nearly all calls.
+        let mut call = self.begin(method).map_err(E::from)?;
+        let codec = self.channel.codec(method.service());
+        let message = call.encode(codec, &request).map_err(E::from)?;
+        let dispatched = call.request(codec, Body::one(message));
+        let result = call
+            .expiry
+            .run(pin!(self.channel.dispatch(dispatched)))
+            .await;
+        match call.captured(result) {
+            Ok(mut response) => match response.body.take_one() {
+                Some(message) => call.decode(codec, message, response.body),
+                None => Box::pin(self.read_one(&mut call, codec, response, None)).await,
+            },
+            Err(status) if status.is_wrong_codec() && codec != Codec::Protobuf => {
+                Box::pin(async {
+                    let (response, codec) = self.dispatch_again(&mut call, request).await?;
+                    self.read_one(&mut call, codec, response, None).await
+                })
+                .await
+            }
+            Err(status) => Err(status),
+        }
+        .map_err(E::from)
     }
 
     /// One request, many responses.
@@ -168,18 +186,25 @@ impl<C: Dispatch> Client<C> {
         let kept = (codec != Codec::Protobuf).then_some(request);
         match self.dispatch_message(call, codec, message).await {
             // The connection that the codec was chosen for is gone, and nobody has seen the call.
-            Err(status) if status.is_wrong_codec() => {
-                let Some(request) = kept else {
-                    return Err(status);
-                };
-                let codec = self.channel.codec(service);
-                let message = call.encode(codec, &request)?;
-                drop(request);
-                let response = self.dispatch_message(call, codec, message).await?;
-                Ok((response, codec))
-            }
+            Err(status) if status.is_wrong_codec() => match kept {
+                Some(request) => self.dispatch_again(call, request).await,
+                None => Err(status),
+            },
             result => Ok((result?, codec)),
         }
+    }
+
+    /// The same call in the codec that is right now.
+    async fn dispatch_again<Q: Send + 'static>(
+        &self,
+        call: &mut Outgoing<'_>,
+        request: Q,
+    ) -> Result<(Response, Codec)> {
+        let codec = self.channel.codec(call.method.service());
+        let message = call.encode(codec, &request)?;
+        drop(request);
+        let response = self.dispatch_message(call, codec, message).await?;
+        Ok((response, codec))
     }
 
     async fn dispatch_message(
@@ -255,10 +280,7 @@ impl<C: Dispatch> Client<C> {
                 None => return Err(wrong_number(path, "none")),
             }
         };
-        if let Some(capture) = call.options.and_then(CallOptions::captured) {
-            capture.set_trailers(body.take_trailers());
-        }
-        Coding::of_responses(call.method).decode(message, codec, call.limit_bytes, path)
+        call.decode(codec, message, body)
     }
 
     fn read_stream<R: Send + 'static, E2: CallError>(
@@ -306,6 +328,15 @@ impl Outgoing<'_> {
         Coding::of_requests(self.method)
             .encode(request, codec, self.limit_bytes, self.method.path)
             .map_err(Status::with_not_accepted)
+    }
+
+    /// The response that `message` is, with which `body` has ended.
+    fn decode<R: 'static>(&self, codec: Codec, message: Bytes, mut body: Body) -> Result<R> {
+        if let Some(capture) = self.options.and_then(CallOptions::captured) {
+            capture.set_trailers(body.take_trailers());
+        }
+        let path = self.method.path;
+        Coding::of_responses(self.method).decode(message, codec, self.limit_bytes, path)
     }
 
     fn request(&self, codec: Codec, body: Body) -> Request {

@@ -9,19 +9,20 @@ use std::{
 use bytes::Bytes;
 
 use crate::{
+    call::{Codec, Response},
     status::Status,
-    wire::{Header, RequestId},
+    wire::RequestId,
 };
 
 /// How an answer arrives.
 #[derive(Debug)]
 pub(super) enum Answer<R> {
-    /// A whole Response or Error, on a lane.
-    Frame(Header, Bytes),
+    /// A whole response, on a lane, and the codec that it says it has.
+    Response(Option<Codec>, Response),
     /// A Response too large for a lane, on a stream of its own, of which the first frame was read. Boxed, since all others are
     /// small and move twice.
     Stream(Box<R>, Bytes),
-    /// None will come.
+    /// An Error on a lane, or why no answer will come.
     Lost(Status),
 }
 

@@ -1,20 +1,22 @@
 //! The client half: a [`Connection`] is a [`Dispatch`] whose calls go to the peer, small ones on lanes, the others on streams of their own.
 
 use std::{
+    borrow::Cow,
     fmt,
     future::poll_fn,
     mem,
+    pin::Pin,
     sync::{
         Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    task::{Poll, Waker},
+    task::{Context, Poll, Waker, ready},
     time::Duration,
 };
 
 use bytes::{Bytes, BytesMut};
 use tokio::{
-    sync::{Notify, OwnedSemaphorePermit, Semaphore, watch},
+    sync::{Notify, watch},
     time::Instant,
 };
 
@@ -25,18 +27,20 @@ use super::{
     halves::{Broken, CloseCode, Link, SendHalf, StreamCode},
     lane::{Frames, LaneEnd, Outbox, Put, pump},
     liveness::{self, Liveness, LivenessConfig},
+    places::Places,
     reader::{FrameReader, ReadError},
+    services::Theirs,
     stream,
     writer::put_frame,
 };
 use crate::{
-    call::{Body, Codec, Request, Response},
-    dispatch::Dispatch,
-    method::{Fingerprint, Priority, ServiceDescriptor, Shape},
+    call::{Body, Codec, Method, Request, Response},
+    dispatch::{BoxFuture, Dispatch},
+    method::{Priority, ServiceDescriptor, Shape},
     status::{Result, Status},
     wire::{
-        self, FrameType, Header, Hello, RequestHead, RequestId, ResponseHead, StatusHead,
-        WireError, limits::MAX_HEAD_BYTES,
+        self, FrameType, Header, Hello, MethodRef, RequestHead, RequestId, ResponseHead,
+        StatusHead, WireError, limits::MAX_HEAD_BYTES,
     },
 };
 
@@ -82,12 +86,12 @@ pub(super) struct Shared<L: Link> {
     pub(super) link: L,
     pub(super) calls: Calls<FrameReader<L::Recv>>,
     pub(super) budget: Budget,
-    lanes: [Mutex<Vec<Arc<Lane>>>; Priority::ALL.len()],
+    lanes: [Lanes; Priority::ALL.len()],
     next_lane: AtomicUsize,
     /// How many lanes calls of one priority are spread over now.
     pub(super) spread: AtomicUsize,
-    permits: Arc<Semaphore>,
-    hello: OnceLock<ServerHello>,
+    places: Places,
+    hello: OnceLock<Theirs>,
     on_hello: watch::Sender<bool>,
     draining: AtomicBool,
     closed: OnceLock<Status>,
@@ -97,19 +101,13 @@ pub(super) struct Shared<L: Link> {
     pub(super) liveness: Liveness,
 }
 
-struct ServerHello {
-    /// Ordered by name.
-    services: Vec<(String, Fingerprint)>,
-}
-
-impl ServerHello {
-    /// Whether the server has this service with the same schema.
-    fn has(&self, service: &'static ServiceDescriptor) -> bool {
-        let place = self
-            .services
-            .binary_search_by(|(name, _)| name.as_str().cmp(service.name));
-        place.is_ok_and(|place| self.services[place].1 == service.fingerprint())
-    }
+/// The lanes of one priority.
+#[derive(Default)]
+struct Lanes {
+    /// The one that all calls take while the path loses nothing, to be found without a lock.
+    first: OnceLock<Arc<Lane>>,
+    /// All that are open.
+    open: Mutex<Vec<Arc<Lane>>>,
 }
 
 /// One lane, from the side of the calls.
@@ -135,7 +133,7 @@ impl<L: Link> Connection<L> {
             lanes: Default::default(),
             next_lane: AtomicUsize::new(0),
             spread: AtomicUsize::new(1),
-            permits: Arc::new(Semaphore::new(DEFAULT_MAX_CALLS as usize)),
+            places: Places::new(DEFAULT_MAX_CALLS as usize),
             hello: OnceLock::new(),
             on_hello: watch::Sender::new(false),
             draining: AtomicBool::new(false),
@@ -145,7 +143,7 @@ impl<L: Link> Connection<L> {
             liveness: Liveness::new(config),
         });
         // The first lane carries the hello, so it is opened before any call asks for one.
-        shared.lane(Priority::Normal);
+        shared.open_lane(Priority::Normal);
         tokio::spawn(accept_answers(Arc::clone(&shared), Reader::new(&shared)));
         tokio::spawn(liveness::watch(Arc::clone(&shared)));
         Self(Arc::new(Handle(shared)))
@@ -222,75 +220,15 @@ impl<L: Link> Connection<L> {
     pub(super) fn shared(&self) -> &Arc<Shared<L>> {
         &self.0.0
     }
-
-    /// One call on a lane, its request and its response each a frame.
-    #[allow(clippy::manual_async_fn, reason = "as for `dispatch`")]
-    fn call_on_lane(
-        &self,
-        request: Request,
-        permit: Permit,
-    ) -> impl Future<Output = Result<Response>> + Send {
-        async move {
-            let shared = self.shared();
-            let (oneway, codec) = (request.is_oneway(), request.codec);
-            let lane = shared.lane(request.priority);
-            let begun =
-                poll_fn(|cx| Poll::Ready(LaneCall::begin(shared, &lane, cx.waker().clone())));
-            let mut call = begun.await?;
-            let mut request = Some(request);
-            // What is sent is dropped before the answer is waited for, and so is no part of what waits.
-            loop {
-                let put = lane.outbox.try_put(&mut request, |request, out| {
-                    put_request(&request, call.id, oneway, out);
-                });
-                match put {
-                    Put::Queued => break,
-                    Put::Full => {
-                        lane.outbox.room().await;
-                        // It may be another task that goes on, with another waker.
-                        call.is_fresh = false;
-                    }
-                    Put::Closed => return Err(shared.closed_status().with_not_accepted()),
-                }
-            }
-            if oneway {
-                call.forget();
-                return Ok(Response::new(Body::empty()));
-            }
-            match call.answer().await {
-                Answer::Frame(header, payload) => lane_response(header, &payload, codec),
-                Answer::Stream(reader, head) => {
-                    stream::response(self.clone(), *reader, &head, codec, permit)
-                }
-                Answer::Lost(status) => Err(status),
-            }
-        }
-    }
 }
 
 impl<L: Link> Dispatch for Connection<L> {
-    // An `async fn` would keep its arguments twice, and a future is copied when it is moved.
-    #[allow(clippy::manual_async_fn, reason = "see above")]
     fn dispatch(&self, request: Request) -> impl Future<Output = Result<Response>> + Send {
-        async move {
-            let shared = self.shared();
-            shared.check(&request)?;
-            if request.codec == Codec::Postcard
-                && let Some(method) = request.method.descriptor()
-            {
-                if shared.hello.get().is_none() {
-                    shared.wait_for_hello().await?;
-                }
-                if shared.codec(method.service()) != Codec::Postcard {
-                    return Err(Status::wrong_codec(method.path));
-                }
-            }
-            let permit = shared.permit().await?;
-            if lane_message(&request).is_some() {
-                return self.call_on_lane(request, permit).await;
-            }
-            // Boxed, so that the small calls do not carry its size.
-            Box::pin(stream::call(self.clone(), request, permit)).await
+        Dispatched {
+            connection: self,
+            request: Some(request),
+            permit: None,
+            state: State::Begins,
         }
     }
 
@@ -308,8 +246,32 @@ impl<L: Link> fmt::Debug for Connection<L> {
     }
 }
 
-/// A call's share of the connection's limit.
-pub(super) type Permit = OwnedSemaphorePermit;
+/// A call's place among those that the server takes at once.
+pub(super) struct Permit<'a, L: Link>(&'a Arc<Shared<L>>);
+
+impl<L: Link> Permit<'_, L> {
+    /// The same place, for what outlives the call's future.
+    pub(super) fn into_owned(self) -> OwnedPermit<L> {
+        let shared = Arc::clone(self.0);
+        mem::forget(self);
+        OwnedPermit(shared)
+    }
+}
+
+impl<L: Link> Drop for Permit<'_, L> {
+    fn drop(&mut self) {
+        self.0.places.leave();
+    }
+}
+
+/// A [`Permit`] that borrows nothing.
+pub(super) struct OwnedPermit<L: Link>(Arc<Shared<L>>);
+
+impl<L: Link> Drop for OwnedPermit<L> {
+    fn drop(&mut self) {
+        self.0.places.leave();
+    }
+}
 
 impl<L: Link> Shared<L> {
     /// What a request must fulfil before anything of it is sent.
@@ -337,36 +299,42 @@ impl<L: Link> Shared<L> {
     }
 
     /// A place among the calls that the server takes at once.
-    async fn permit(&self) -> Result<Permit> {
-        let permit = match Arc::clone(&self.permits).try_acquire_owned() {
-            Ok(permit) => permit,
-            Err(_) => Arc::clone(&self.permits)
-                .acquire_owned()
-                .await
-                .map_err(|_| self.closed_status().with_not_accepted())?,
-        };
+    async fn permit(self: &Arc<Self>) -> Result<Permit<'_, L>> {
+        match self.places.enter().await {
+            Ok(()) => Ok(self.entered()),
+            Err(_) => Err(self.closed_status().with_not_accepted()),
+        }
+    }
+
+    /// The same, if there is one now.
+    fn try_permit(self: &Arc<Self>) -> Option<Permit<'_, L>> {
+        self.places.try_enter().then(|| self.entered())
+    }
+
+    fn entered(self: &Arc<Self>) -> Permit<'_, L> {
         self.liveness.on_call();
-        Ok(permit)
+        Permit(self)
     }
 
     /// Whether a call is in flight.
     pub(super) fn is_busy(&self) -> bool {
-        self.permits.available_permits() < self.max_calls()
+        self.places.is_busy()
     }
 
-    fn max_calls(&self) -> usize {
-        self.liveness.max_calls.load(Ordering::Relaxed)
+    /// The lane for a call of this priority.
+    pub(super) fn lane(self: &Arc<Self>, priority: Priority) -> Cow<'_, Arc<Lane>> {
+        match self.lanes[usize::from(priority.number())].first.get() {
+            Some(lane) if self.spread.load(Ordering::Relaxed) == 1 && !lane.outbox.is_closed() => {
+                Cow::Borrowed(lane)
+            }
+            _ => Cow::Owned(self.open_lane(priority)),
+        }
     }
 
     /// The least loaded lane of a priority; a new one if there are fewer than calls are spread over.
-    pub(super) fn lane(self: &Arc<Self>, priority: Priority) -> Arc<Lane> {
-        let mut lanes = lock(&self.lanes[usize::from(priority.number())]);
-        if lanes.len() == 1
-            && self.spread.load(Ordering::Relaxed) == 1
-            && !lanes[0].outbox.is_closed()
-        {
-            return Arc::clone(&lanes[0]);
-        }
+    fn open_lane(self: &Arc<Self>, priority: Priority) -> Arc<Lane> {
+        let Lanes { first, open } = &self.lanes[usize::from(priority.number())];
+        let mut lanes = lock(open);
         lanes.retain(|lane| !lane.outbox.is_closed());
         let spread = self.spread.load(Ordering::Relaxed);
         if lanes.len() < spread {
@@ -376,6 +344,8 @@ impl<L: Link> Shared<L> {
                     .unwrap_or(u32::MAX),
             });
             lanes.push(Arc::clone(&lane));
+            // Where there was a first one it is closed, and calls go on to take this way.
+            let _ = first.set(Arc::clone(&lane));
             let reader = Reader::new(self);
             tokio::spawn(run_lane(
                 Arc::clone(self),
@@ -423,22 +393,8 @@ impl<L: Link> Shared<L> {
             self.on_closed.notify_waiters();
         }
         let max_calls = hello.max_calls.clamp(1, 1 << 20) as usize;
-        let mut services = hello.services;
-        services.sort_unstable_by(|a, b| a.0.cmp(&b.0));
-        if self.hello.set(ServerHello { services }).is_ok() {
-            let before = self.liveness.max_calls.swap(max_calls, Ordering::Relaxed);
-            if max_calls > before {
-                self.permits.add_permits(max_calls - before);
-            } else {
-                // Fewer than are given out already: the rest is taken back as the calls end.
-                let surplus = before - max_calls;
-                let taken = self.permits.forget_permits(surplus);
-                if taken < surplus {
-                    self.liveness
-                        .max_calls
-                        .fetch_add(surplus - taken, Ordering::Relaxed);
-                }
-            }
+        if self.hello.set(Theirs::new(hello.services)).is_ok() {
+            self.places.set_limit(max_calls);
             self.on_hello.send_replace(true);
         }
     }
@@ -467,7 +423,7 @@ impl<L: Link> Shared<L> {
     fn refuse(&self, status: Status) -> bool {
         let first = self.closed.set(status).is_ok();
         if first {
-            self.permits.close();
+            self.places.close();
             self.on_hello.send_replace(true);
             self.on_closed.notify_waiters();
             self.liveness.on_call();
@@ -531,10 +487,156 @@ impl<L: Link> Shared<L> {
     }
 }
 
+/// A call on its way.
+///
+/// By hand, and small: most calls find everything ready, put their frame on a lane in the first poll and wait in the table for the
+/// second. What else can happen is boxed.
+struct Dispatched<'a, L: Link> {
+    connection: &'a Connection<L>,
+    /// Until it is sent.
+    request: Option<Request>,
+    permit: Option<Permit<'a, L>>,
+    state: State<'a, L>,
+}
+
+enum State<'a, L: Link> {
+    /// Nothing was sent.
+    Begins,
+    /// Nor can it be, before this is done.
+    Blocked(BoxFuture<'a, Result<Option<Permit<'a, L>>>>),
+    /// It waits for its answer, in this codec.
+    OnLane(LaneCall<'a, L>, Codec),
+    OnStream(BoxFuture<'a, Result<Response>>),
+}
+
+impl<L: Link> Unpin for Dispatched<'_, L> {}
+
+impl<L: Link> Future for Dispatched<'_, L> {
+    type Output = Result<Response>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        loop {
+            match &mut this.state {
+                State::Begins => match this.begin(cx) {
+                    Ok(None) => {}
+                    Ok(Some(response)) => return Poll::Ready(Ok(response)),
+                    Err(status) => return Poll::Ready(Err(status)),
+                },
+                State::Blocked(until) => {
+                    if let Some(permit) = ready!(until.as_mut().poll(cx))? {
+                        this.permit = Some(permit);
+                    }
+                    this.state = State::Begins;
+                }
+                State::OnLane(call, codec) => {
+                    let (answer, codec) = (ready!(call.poll_answer(cx)), *codec);
+                    this.state = State::Begins;
+                    let permit = this.permit.take();
+                    return Poll::Ready(match answer {
+                        Answer::Response(its, response) if its == Some(codec) => Ok(response),
+                        Answer::Response(..) => {
+                            Err(wire_status(Side::Client, &WireError::Malformed("codec")))
+                        }
+                        Answer::Stream(reader, head) => {
+                            let permit = permit.map(Permit::into_owned);
+                            let connection = this.connection.clone();
+                            stream::response(connection, *reader, &head, codec, permit)
+                        }
+                        Answer::Lost(status) => Err(status),
+                    });
+                }
+                State::OnStream(call) => {
+                    let response = ready!(call.as_mut().poll(cx));
+                    this.state = State::Begins;
+                    return Poll::Ready(response);
+                }
+            }
+        }
+    }
+}
+
+impl<'a, L: Link> Dispatched<'a, L> {
+    /// Sends the request, or finds out what to wait for before. A one-way call is over when it is sent.
+    fn begin(&mut self, cx: &Context<'_>) -> Result<Option<Response>> {
+        let shared = self.connection.shared();
+        let Some(request) = &self.request else {
+            return Err(Status::internal("a call was polled after its end"));
+        };
+        shared.check(request)?;
+        if request.codec == Codec::Postcard
+            && let Some(method) = request.method.descriptor()
+        {
+            let Some(hello) = shared.hello.get() else {
+                self.state = State::Blocked(Box::pin(async {
+                    shared.wait_for_hello().await.map(|()| None)
+                }));
+                return Ok(None);
+            };
+            if !hello.has(method.service()) {
+                return Err(Status::wrong_codec(method.path));
+            }
+        }
+        if self.permit.is_none() {
+            self.permit = shared.try_permit();
+            if self.permit.is_none() {
+                self.state = State::Blocked(Box::pin(async { shared.permit().await.map(Some) }));
+                return Ok(None);
+            }
+        }
+        if lane_message(request).is_some() {
+            self.put_on_lane(cx)
+        } else {
+            let permit = self.permit.take().map(Permit::into_owned);
+            if let Some(request) = self.request.take() {
+                let call = stream::call(self.connection.clone(), request, permit);
+                self.state = State::OnStream(Box::pin(call));
+            }
+            Ok(None)
+        }
+    }
+
+    fn put_on_lane(&mut self, cx: &Context<'_>) -> Result<Option<Response>> {
+        let shared = self.connection.shared();
+        let Some(Request {
+            priority, codec, ..
+        }) = self.request
+        else {
+            return Ok(None);
+        };
+        let lane = shared.lane(priority);
+        let call = LaneCall::begin(shared, lane, cx.waker().clone())?;
+        let is_oneway = self.request.as_ref().is_some_and(Request::is_oneway);
+        // What is sent is dropped here, and is no part of what waits.
+        let put = call.lane.outbox.try_put(&mut self.request, |request, out| {
+            put_request(shared, &request, call.id, is_oneway, out);
+        });
+        match put {
+            Put::Queued if is_oneway => {
+                call.forget();
+                Ok(Some(Response::new(Body::empty())))
+            }
+            Put::Queued => {
+                self.state = State::OnLane(call, codec);
+                Ok(None)
+            }
+            Put::Full => {
+                let lane = call.forget();
+                self.state = State::Blocked(Box::pin(async move {
+                    lane.outbox.room().await;
+                    Ok(None)
+                }));
+                Ok(None)
+            }
+            Put::Closed => Err(shared.closed_status().with_not_accepted()),
+        }
+    }
+}
+
 /// A call that waits in the table; dropped before its answer, it is cancelled.
 struct LaneCall<'a, L: Link> {
     shared: &'a Shared<L>,
-    lane: &'a Lane,
+    lane: Cow<'a, Arc<Lane>>,
     index: u32,
     id: RequestId,
     open: bool,
@@ -543,7 +645,7 @@ struct LaneCall<'a, L: Link> {
 }
 
 impl<'a, L: Link> LaneCall<'a, L> {
-    fn begin(shared: &'a Shared<L>, lane: &'a Lane, waker: Waker) -> Result<Self> {
+    fn begin(shared: &'a Shared<L>, lane: Cow<'a, Arc<Lane>>, waker: Waker) -> Result<Self> {
         let (index, id) = shared.calls.begin(lane.number, waker)?;
         Ok(Self {
             shared,
@@ -555,23 +657,21 @@ impl<'a, L: Link> LaneCall<'a, L> {
         })
     }
 
-    async fn answer(mut self) -> Answer<FrameReader<L::Recv>> {
-        let answer = poll_fn(|cx| {
-            // It was begun in this very poll, with this waker: what has arrived since wakes the task again.
-            if mem::take(&mut self.is_fresh) {
-                return Poll::Pending;
-            }
-            self.shared.calls.poll_answer(self.index, cx)
-        })
-        .await;
+    fn poll_answer(&mut self, cx: &Context<'_>) -> Poll<Answer<FrameReader<L::Recv>>> {
+        // It was begun in this very poll, with this waker: what has arrived since wakes the task again.
+        if mem::take(&mut self.is_fresh) {
+            return Poll::Pending;
+        }
+        let answer = ready!(self.shared.calls.poll_answer(self.index, cx));
         self.open = false;
-        answer
+        Poll::Ready(answer)
     }
 
-    /// Waits for nothing.
-    fn forget(mut self) {
+    /// Waits for nothing, because nothing was sent or nothing will be answered.
+    fn forget(mut self) -> Cow<'a, Arc<Lane>> {
         self.open = false;
         self.shared.calls.abandon(self.index);
+        self.lane.clone()
     }
 }
 
@@ -682,16 +782,15 @@ struct Answers<'a, L: Link> {
 }
 
 impl<L: Link> Frames for Answers<'_, L> {
-    fn on_frame(&mut self, header: Header, payload: Bytes) -> Result<(), ReadError> {
+    fn on_frame(&mut self, header: Header, payload: &[u8]) -> Result<(), ReadError> {
         match header.kind {
             FrameType::Response | FrameType::Error => {
-                self.arrived
-                    .push((header.id, Answer::Frame(header, payload)));
+                self.arrived.push((header.id, lane_answer(header, payload)));
             }
             FrameType::Pong => {
                 self.shared.liveness.on_pong(header.id);
                 if !payload.is_empty() {
-                    self.shared.on_hello(Hello::decode(&payload)?);
+                    self.shared.on_hello(Hello::decode(payload)?);
                 }
             }
             _ => return Err(WireError::Unexpected("frame type from a server on a lane").into()),
@@ -741,7 +840,13 @@ async fn take_answer<L: Link>(shared: &Shared<L>, recv: L::Recv) -> Result<(), R
 }
 
 /// Appends the Request frame of a call on a lane.
-fn put_request(request: &Request, id: RequestId, oneway: bool, out: &mut BytesMut) {
+fn put_request<L: Link>(
+    shared: &Shared<L>,
+    request: &Request,
+    id: RequestId,
+    oneway: bool,
+    out: &mut BytesMut,
+) {
     let message = request.body.as_one().map_or(&[][..], |message| message);
     put_frame(
         out,
@@ -749,35 +854,35 @@ fn put_request(request: &Request, id: RequestId, oneway: bool, out: &mut BytesMu
         Some(request.codec),
         oneway,
         id,
-        |out| wire::put_call(out, |out| put_head(request, out), message),
+        |out| wire::put_call(out, |out| put_head(shared, request, out), message),
     );
 }
 
 /// Appends what a request says beside its messages; the deadline as the time that is left now.
-pub(super) fn put_head(request: &Request, out: &mut BytesMut) {
+pub(super) fn put_head<L: Link>(shared: &Shared<L>, request: &Request, out: &mut BytesMut) {
     let timeout = request
         .deadline
         .map(|deadline| deadline.saturating_duration_since(Instant::now()));
-    RequestHead::encode(
-        request.method.path(),
-        timeout,
-        request.priority,
-        &request.metadata,
-        out,
-    );
+    let method = match (&request.method, shared.hello.get()) {
+        (Method::Known(method), Some(theirs)) => theirs.name(method),
+        (method, _) => MethodRef::Path(method.path()),
+    };
+    RequestHead::encode(method, timeout, request.priority, &request.metadata, out);
 }
 
 /// What a Response or Error frame on a lane says.
-fn lane_response(header: Header, payload: &Bytes, codec: Codec) -> Result<Response> {
-    let wire = |error: WireError| wire_status(Side::Client, &error);
-    if header.kind == FrameType::Error {
-        return Err(StatusHead::decode(payload).unwrap_or_else(wire));
-    }
-    if header.codec != Some(codec) {
-        return Err(wire(WireError::Malformed("codec")));
-    }
-    let (head, message) = wire::split_call(payload).map_err(wire)?;
-    let head = ResponseHead::decode(head).map_err(wire)?;
+fn lane_answer<R>(header: Header, payload: &[u8]) -> Answer<R> {
+    let answer = if header.kind == FrameType::Error {
+        StatusHead::decode(payload).map(Answer::Lost)
+    } else {
+        lane_response(payload).map(|response| Answer::Response(header.codec, response))
+    };
+    answer.unwrap_or_else(|error| Answer::Lost(wire_status(Side::Client, &error)))
+}
+
+fn lane_response(payload: &[u8]) -> Result<Response, WireError> {
+    let (head, message) = wire::split_call(payload)?;
+    let head = ResponseHead::decode(head)?;
     // A copy of its own: the payload lies in a packet, which a message that is kept must not keep too.
     let body = Body::one(Bytes::copy_from_slice(message)).with_trailers(head.trailers);
     Ok(Response {

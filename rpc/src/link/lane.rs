@@ -24,8 +24,9 @@ use super::{
 };
 use crate::wire::Header;
 
-/// How many frames a pump takes before it lets other tasks run.
-const FRAMES_PER_TURN: usize = 256;
+/// How many frames a pump takes before it writes what came of them and lets other tasks run: so the peer goes on with the first answers
+/// while the others are made.
+const FRAMES_PER_TURN: usize = 64;
 
 /// A drained buffer up to this size is kept for the next frames.
 const KEEP_BYTES: usize = 64 * 1024;
@@ -198,7 +199,7 @@ pub(super) trait Frames: Send {
     }
 
     /// Takes one frame.
-    fn on_frame(&mut self, header: Header, payload: Bytes) -> Result<(), ReadError>;
+    fn on_frame(&mut self, header: Header, payload: &[u8]) -> Result<(), ReadError>;
 
     /// All frames that had arrived, or for which there was room, were taken.
     fn on_pause(&mut self) {}
@@ -297,13 +298,23 @@ impl<S: SendHalf, R: RecvHalf, F: Frames> Pump<'_, S, R, F> {
                 self.frames.on_pause();
                 return Ok(Read::Full);
             }
-            let read = match self.reader.poll_frame(cx) {
-                Poll::Ready(Ok(Some((header, payload)))) => {
+            let frames = &mut self.frames;
+            let small = self
+                .reader
+                .take_small(|header, payload| frames.on_frame(header, payload));
+            let frame = match small {
+                Ok(Some(result)) => Poll::Ready(result.map(Some)),
+                Err(error) => Poll::Ready(Err(error.into())),
+                Ok(None) => self.reader.poll_frame(cx).map(|frame| {
+                    frame?
+                        .map(|(header, payload)| frames.on_frame(header, &payload))
+                        .transpose()
+                }),
+            };
+            let read = match frame {
+                Poll::Ready(Ok(Some(()))) => {
                     self.has_read = true;
-                    match self.frames.on_frame(header, payload) {
-                        Ok(()) => continue,
-                        Err(error) => Err(error),
-                    }
+                    continue;
                 }
                 Poll::Ready(Ok(None)) => Ok(Read::Ended),
                 Poll::Ready(Err(error)) => Err(error),

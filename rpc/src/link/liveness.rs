@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -14,7 +14,7 @@ use tokio::{
 };
 
 use super::{
-    client::{DEFAULT_MAX_CALLS, MAX_LANES, Shared},
+    client::{MAX_LANES, Shared},
     halves::{CloseCode, Link, Packets},
     writer::put_frame,
 };
@@ -64,7 +64,6 @@ pub(super) struct Liveness {
     asked: AtomicU64,
     pong: channel::Sender<u64>,
     round_trip: Mutex<Option<Duration>>,
-    pub(super) max_calls: AtomicUsize,
 }
 
 impl Liveness {
@@ -76,7 +75,6 @@ impl Liveness {
             asked: AtomicU64::new(0),
             pong: channel::Sender::new(0),
             round_trip: Mutex::new(None),
-            max_calls: AtomicUsize::new(DEFAULT_MAX_CALLS as usize),
         }
     }
 

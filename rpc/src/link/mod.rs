@@ -12,12 +12,14 @@ mod client;
 mod halves;
 mod lane;
 mod liveness;
+mod places;
 mod reader;
 #[cfg(feature = "fuzzing")]
 mod replay;
 mod serve;
 mod serve_lane;
 mod serve_stream;
+mod services;
 mod stream;
 mod writer;
 
@@ -26,6 +28,7 @@ pub use client::{Connection, DEFAULT_MAX_CALLS, MAX_LANES};
 pub use halves::{Broken, CloseCode, Link, Packets, RecvHalf, SendHalf, StreamCode};
 pub use liveness::LivenessConfig;
 pub use serve::{CallCount, Drain, Limits, MAX_LANES_PER_CONNECTION, MAX_UNREAD_STREAMS, serve};
+pub use services::Services;
 
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]

@@ -157,6 +157,33 @@ impl<R: RecvHalf> FrameReader<R> {
         }
     }
 
+    /// Lets `read` see the next frame where it lies, if it lies in one chunk, as most do; `None` leaves it to
+    /// [`poll_frame`](Self::poll_frame).
+    pub(super) fn take_small<T>(
+        &mut self,
+        read: impl FnOnce(Header, &[u8]) -> T,
+    ) -> Result<Option<T>, WireError> {
+        if self.payload.is_some() || self.header.filled > 0 {
+            return Ok(None);
+        }
+        while self.chunks.front().is_some_and(Bytes::is_empty) {
+            self.chunks.pop_front();
+        }
+        let Some(chunk) = self.chunks.front_mut() else {
+            return Ok(None);
+        };
+        let Some((header, rest)) = chunk.split_first_chunk() else {
+            return Ok(None);
+        };
+        let header = Header::decode(header)?;
+        if header.kind == FrameType::StreamData || rest.len() < header.payload_bytes {
+            return Ok(None);
+        }
+        let read = read(header, &rest[..header.payload_bytes]);
+        chunk.advance(HEADER_BYTES + header.payload_bytes);
+        Ok(Some(read))
+    }
+
     pub(super) fn stop(&mut self, code: StreamCode) {
         self.half.stop(code);
     }

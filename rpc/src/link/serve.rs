@@ -12,7 +12,6 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use tokio::{
     sync::watch,
     task::{AbortHandle, JoinSet},
@@ -26,13 +25,14 @@ use super::{
     lane::Outbox,
     reader::{FrameReader, ReadError},
     serve_lane, serve_stream,
+    services::Services,
 };
 use crate::{
     call::{Body, Codec, Method, Request, Response},
     dispatch::{BoxFuture, Dispatch},
-    method::{Fingerprint, Priority},
+    method::Priority,
     status::{Result, Status},
-    wire::{self, FrameType, Hello, RequestHead, RequestId, WireError},
+    wire::{self, FrameType, Hello, MethodRef, RequestHead, RequestId, WireError},
 };
 
 /// What a server allows each connection.
@@ -67,11 +67,11 @@ pub type Drain = watch::Receiver<Option<Instant>>;
 
 /// Serves one connection until the peer closes it, or `drain` says so and the calls in flight have ended.
 ///
-/// `services` are the names and fingerprints that the hello gives; `peer_calls` counts for all connections of the peer.
+/// `services` are those that the client is told of; `peer_calls` counts for all connections of the peer.
 pub async fn serve<L: Link, D: Dispatch>(
     link: L,
     dispatch: Arc<D>,
-    services: Vec<(String, Fingerprint)>,
+    services: Services,
     limits: Limits,
     peer_calls: Arc<CallCount>,
     mut drain: Drain,
@@ -79,7 +79,7 @@ pub async fn serve<L: Link, D: Dispatch>(
     let hello = Hello {
         version: u32::from(wire::VERSION),
         max_calls: limits.max_calls,
-        services,
+        services: services.names(),
         ..Hello::default()
     };
     let server = Arc::new(Server {
@@ -89,6 +89,7 @@ pub async fn serve<L: Link, D: Dispatch>(
         }),
         link,
         dispatch,
+        services,
         hello,
         limits,
         peer_calls,
@@ -170,6 +171,7 @@ impl CallCount {
 pub(super) struct Server<L: Link, D> {
     pub(super) link: L,
     pub(super) dispatch: Arc<D>,
+    services: Services,
     pub(super) hello: Hello,
     pub(super) limits: Limits,
     peer_calls: Arc<CallCount>,
@@ -184,12 +186,26 @@ pub(super) struct Server<L: Link, D> {
 
 impl<L: Link, D: Dispatch> Server<L, D> {
     /// The request that a Request frame begins, with what of it is not in the head.
-    pub(super) fn request(&self, head: RequestHead<'_>, codec: Codec, body: Body) -> Request {
-        let method = match self.dispatch.resolve(head.path) {
-            Some(method) => Method::Known(method),
-            None => Method::Path(Bytes::copy_from_slice(head.path.as_bytes())),
+    ///
+    /// # Errors
+    /// A method number that no service in the hello has.
+    pub(super) fn request(
+        &self,
+        head: RequestHead<'_>,
+        codec: Codec,
+        body: Body,
+    ) -> Result<Request, WireError> {
+        let method = match head.method {
+            MethodRef::Number(number) => {
+                let method = self.services.method(number);
+                Method::Known(method.ok_or(WireError::Malformed("method number"))?)
+            }
+            MethodRef::Path(path) => match self.dispatch.resolve(path) {
+                Some(method) => Method::Known(method),
+                None => Method::Path(path.into()),
+            },
         };
-        Request {
+        Ok(Request {
             method,
             codec,
             metadata: head.metadata,
@@ -200,7 +216,7 @@ impl<L: Link, D: Dispatch> Server<L, D> {
             priority: head.priority,
             peer: self.link.peer(),
             body,
-        }
+        })
     }
 
     /// Why a call that arrives now cannot be taken.

@@ -149,9 +149,9 @@ impl<L: Link, D: Dispatch> Frames for Requests<L, D> {
         }
     }
 
-    fn on_frame(&mut self, header: Header, payload: Bytes) -> Result<(), ReadError> {
+    fn on_frame(&mut self, header: Header, payload: &[u8]) -> Result<(), ReadError> {
         match (header.kind, header.codec) {
-            (FrameType::Request, Some(codec)) => self.on_request(header, codec, &payload)?,
+            (FrameType::Request, Some(codec)) => self.on_request(header, codec, payload)?,
             (FrameType::Error, _) => self.server.cancel(header.id),
             (FrameType::Ping, _) if header.id != HELLO_ID => {
                 self.outbox.put(|out| put_pong(out, header.id, None));
@@ -171,7 +171,7 @@ impl<L: Link, D: Dispatch> Requests<L, D> {
         &mut self,
         header: Header,
         codec: Codec,
-        payload: &Bytes,
+        payload: &[u8],
     ) -> Result<(), WireError> {
         let id = header.id;
         let refusal = self.server.refusal_of(id)?;
@@ -185,7 +185,7 @@ impl<L: Link, D: Dispatch> Requests<L, D> {
         }
         // A copy of its own: the payload lies in a packet, which a message that is kept must not keep too.
         let body = Body::one(Bytes::copy_from_slice(message));
-        let request = self.server.request(head, codec, body);
+        let request = self.server.request(head, codec, body)?;
         let mut call = Handling::new(&self.server.dispatch, request);
         // Many handlers never wait. Those that do are polled again at once by the task that they become, so that the waker
         // given here need not wake anything.

@@ -54,7 +54,13 @@ pub(super) async fn serve<L: Link, D: Dispatch>(
         write_status(&mut writer, &status).await;
         return stopped.await;
     }
-    let mut request = server.request(head, codec, Body::empty());
+    let mut request = match server.request(head, codec, Body::empty()) {
+        Ok(request) => request,
+        Err(error) => {
+            writer.reset(StreamCode::Protocol);
+            return server.break_protocol(&error);
+        }
+    };
     let single = request.method.descriptor().is_some_and(takes_one);
     request.body = Body::stream(RecvBody::new(reader, Side::Server, codec, single, ()));
     let call = Handling::new(&server.dispatch, request);

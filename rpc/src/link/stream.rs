@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::{
     body::{RecvBody, Side, wire_status},
     client::{
-        Connection, Permit, check_size, client_broken_status, client_read_status, put_head,
+        Connection, OwnedPermit, check_size, client_broken_status, client_read_status, put_head,
         stream_priority,
     },
     halves::{Link, SendHalf, StreamCode},
@@ -24,7 +24,7 @@ use crate::{
 pub(super) async fn call<L: Link>(
     connection: Connection<L>,
     request: Request,
-    permit: Permit,
+    permit: Option<OwnedPermit<L>>,
 ) -> Result<Response> {
     let shared = connection.shared();
     let (mut send, recv) = shared
@@ -41,7 +41,7 @@ pub(super) async fn call<L: Link>(
     );
     let oneway = request.is_oneway();
     writer.put(FrameType::Request, Some(request.codec), oneway, |out| {
-        put_head(&request, out);
+        put_head(shared, &request, out);
     });
     let mut reader = FrameReader::new(recv, shared.budget.clone());
     if oneway {

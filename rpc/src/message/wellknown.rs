@@ -1,6 +1,8 @@
 //! Whatever prost generated is a message, and so are prost's own scalars, as the wrappers that protobuf has for them.
 
-use bytes::{Bytes, BytesMut};
+use std::any::Any;
+
+use bytes::{Buf, Bytes, BytesMut};
 
 use super::codec::Message;
 use crate::{
@@ -14,13 +16,24 @@ use crate::{
 impl<T: prost::Message + Default + 'static> Message for T {
     #[inline]
     fn encode(&self, _: Codec, out: &mut BytesMut) -> Result<()> {
+        if let Some(bytes) = (self as &dyn Any).downcast_ref::<Bytes>() {
+            put_value(bytes, out);
+            return Ok(());
+        }
         prost::Message::encode(self, out).map_err(|error| {
             Status::internal(format!("cannot encode the message: {error}")).with_source(error)
         })
     }
 
     #[inline]
-    fn decode(_: Codec, bytes: Bytes) -> Result<Self> {
+    fn decode(_: Codec, mut bytes: Bytes) -> Result<Self> {
+        let mut payload = None::<Self>;
+        if let Some(payload) = (&mut payload as &mut dyn Any).downcast_mut::<Option<Bytes>>() {
+            *payload = take_value(&mut bytes);
+        }
+        if let Some(payload) = payload {
+            return Ok(payload);
+        }
         <T as prost::Message>::decode(bytes).map_err(|error| {
             Status::internal(format!("cannot decode the message: {error}")).with_source(error)
         })
@@ -29,5 +42,73 @@ impl<T: prost::Message + Default + 'static> Message for T {
     fn describe(schema: &mut Schema) -> String {
         let described = schema.prost::<T>();
         schema.name_of(described).to_owned()
+    }
+}
+
+// `google.protobuf.BytesValue` by hand: for opaque payloads, of which prost makes copies and handles. The compiler knows the type, and
+// for all others leaves nothing of it.
+
+/// Field 1, length-delimited.
+const VALUE_TAG: u8 = 0x0a;
+
+/// What `prost::Message::encode` writes of the same bytes.
+fn put_value(bytes: &[u8], out: &mut BytesMut) {
+    if bytes.is_empty() {
+        return;
+    }
+    let mut head = [VALUE_TAG, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    let (mut length, mut end) = (bytes.len(), 1);
+    while length >= 0x80 {
+        head[end] = (length & 0x7f) as u8 | 0x80;
+        length >>= 7;
+        end += 1;
+    }
+    head[end] = (length & 0x7f) as u8;
+    out.reserve(end + 1 + bytes.len());
+    out.extend_from_slice(&head[..=end]);
+    out.extend_from_slice(bytes);
+}
+
+/// The payload, where the message is written as [`put_value`] does it; whatever else it may be is left to prost.
+fn take_value(message: &mut Bytes) -> Option<Bytes> {
+    let mut rest = message.strip_prefix(&[VALUE_TAG])?;
+    let length = prost::encoding::decode_varint(&mut rest).ok()?;
+    if length != rest.len() as u64 {
+        return None;
+    }
+    let head = message.len() - rest.len();
+    message.advance(head);
+    Some(std::mem::take(message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn opaque_payloads_are_written_as_prost_writes_them() {
+        for length in [0, 1, 127, 128, 16_383, 16_384, 3_000_000] {
+            let payload = Bytes::from(vec![7; length]);
+            let mut out = BytesMut::new();
+            Message::encode(&payload, Codec::Protobuf, &mut out).unwrap();
+            assert_eq!(out, prost::Message::encode_to_vec(&payload));
+            let back = <Bytes as Message>::decode(Codec::Protobuf, out.freeze()).unwrap();
+            assert_eq!(back, payload);
+        }
+    }
+
+    #[test]
+    fn what_is_written_otherwise_is_read_by_prost() {
+        // Twice the field, an unknown field behind it, a padded length; and what is malformed.
+        for (bytes, payload) in [
+            (&b"\x0a\x01a\x0a\x01b"[..], Some("b")),
+            (b"\x0a\x01a\x10\x05", Some("a")),
+            (b"\x0a\x81\x00a", Some("a")),
+            (b"\x0a\x05a", None),
+            (b"\x0a", None),
+        ] {
+            let back = <Bytes as Message>::decode(Codec::Protobuf, Bytes::from_static(bytes));
+            assert_eq!(back.ok(), payload.map(Bytes::from), "{bytes:?}");
+        }
     }
 }

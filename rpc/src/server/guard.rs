@@ -3,39 +3,68 @@
 use std::{
     any::Any,
     panic::{AssertUnwindSafe, catch_unwind},
-    pin::pin,
-    task::Poll,
+    pin::Pin,
+    task::{Context, Poll},
 };
 
-use tokio::time::Instant;
+use pin_project_lite::pin_project;
 
 use crate::{
-    call::{Expiry, Method, Response, Side},
+    call::{Expiry, Response},
     method::MethodDescriptor,
     status::{Result, Status},
 };
 
-/// Runs what `handler` makes: not at all after its deadline, not past it, and with its panics caught at each poll.
-///
-/// The future is made here since one that is handed in would be kept twice: as an argument, and where it is pinned.
+/// Runs a handler: not at all after its deadline, not past it, and with its panics caught at each poll.
 ///
 /// # Errors
-/// The handler's own, `DEADLINE_EXCEEDED`, or `UNKNOWN` after a panic.
-pub(super) async fn run<F: Future<Output = Result<Response>>>(
-    method: &'static MethodDescriptor,
-    deadline: Option<Instant>,
-    handler: impl FnOnce() -> F,
-) -> Result<Response> {
-    let mut expiry = Expiry::new(Method::Known(method), Side::Server, deadline, None)?;
-    let mut handler = pin!(handler());
-    std::future::poll_fn(
-        |cx| match catch(method.path, || handler.as_mut().poll(cx)) {
-            Ok(Poll::Ready(output)) => Poll::Ready(output),
-            Ok(Poll::Pending) => expiry.poll(cx).map(Err),
-            Err(panicked) => Poll::Ready(Err(panicked)),
+/// The handler's own, `DEADLINE_EXCEEDED`, or `UNKNOWN` after a panic; and why it is not run at all.
+pub(super) fn guarded<F>(handler: Result<(&'static MethodDescriptor, Expiry, F)>) -> Guarded<F> {
+    match handler {
+        Ok((method, expiry, handler)) => Guarded::Runs {
+            method,
+            expiry,
+            handler,
         },
-    )
-    .await
+        Err(status) => Guarded::Refused {
+            status: Some(status),
+        },
+    }
+}
+
+pin_project! {
+    // By hand, since an `async` block that is given a future keeps it twice: as an argument, and where it is pinned.
+    #[project = Projected]
+    pub(super) enum Guarded<F> {
+        Runs {
+            method: &'static MethodDescriptor,
+            expiry: Expiry,
+            #[pin]
+            handler: F,
+        },
+        Refused { status: Option<Status> },
+    }
+}
+
+impl<F: Future<Output = Result<Response>>> Future for Guarded<F> {
+    type Output = Result<Response>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project() {
+            Projected::Runs {
+                method,
+                expiry,
+                handler,
+            } => match catch(method.path, || handler.poll(cx)) {
+                Ok(Poll::Ready(output)) => Poll::Ready(output),
+                Ok(Poll::Pending) => expiry.poll(cx).map(Err),
+                Err(panicked) => Poll::Ready(Err(panicked)),
+            },
+            Projected::Refused { status } => Poll::Ready(Err(status
+                .take()
+                .unwrap_or_else(|| Status::internal("a call was polled after its end")))),
+        }
+    }
 }
 
 /// Calls `handler`, which is not used again if it panics; that is what makes it unwind-safe.

@@ -63,7 +63,7 @@ impl Router {
                 descriptor.name
             );
         };
-        let mut entries = self.services.0.to_vec();
+        let mut entries = self.services.entries.to_vec();
         entries.insert(
             place,
             Entry {
@@ -71,7 +71,7 @@ impl Router {
                 dispatch: Channel::new(dispatch),
             },
         );
-        self.services = Services(entries.into());
+        self.services = Services::new(entries);
         self.rebuild()
     }
 
@@ -87,7 +87,7 @@ impl Router {
 
     /// The services, ordered by name: what a server tells a client at the start of a connection.
     pub fn services(&self) -> impl ExactSizeIterator<Item = &'static ServiceDescriptor> + '_ {
-        self.services.0.iter().map(|entry| entry.descriptor)
+        self.services.entries.iter().map(|entry| entry.descriptor)
     }
 
     fn rebuild(mut self) -> Self {
@@ -165,9 +165,15 @@ impl fmt::Debug for Router {
     }
 }
 
-/// The services alone, ordered by name.
+/// The services alone.
 #[derive(Clone, Default)]
-struct Services(Arc<[Entry]>);
+struct Services {
+    /// Ordered by name.
+    entries: Arc<[Entry]>,
+    /// The addresses of their descriptors, ordered, each with its place among the entries: a call that names its method by descriptor
+    /// is routed without a look at names.
+    addresses: Arc<[(usize, usize)]>,
+}
 
 #[derive(Clone)]
 struct Entry {
@@ -176,19 +182,47 @@ struct Entry {
 }
 
 impl Services {
+    fn new(entries: Vec<Entry>) -> Self {
+        let mut addresses: Vec<_> = entries
+            .iter()
+            .enumerate()
+            .map(|(place, entry)| (address(entry.descriptor), place))
+            .collect();
+        addresses.sort_unstable();
+        Self {
+            entries: entries.into(),
+            addresses: addresses.into(),
+        }
+    }
+
+    /// The entry with this very descriptor.
+    fn known(&self, service: &'static ServiceDescriptor) -> Option<&Entry> {
+        let address = address(service);
+        let at = self
+            .addresses
+            .binary_search_by_key(&address, |(address, _)| *address)
+            .ok()?;
+        self.entries.get(self.addresses[at].1)
+    }
+
     fn find(&self, name: &str) -> Result<usize, usize> {
-        self.0
+        self.entries
             .binary_search_by(|entry| entry.descriptor.name.cmp(name))
     }
 
     fn lookup(&self, request: &Request) -> Result<(&Entry, &'static MethodDescriptor)> {
+        if let Method::Known(method) = &request.method
+            && let Some(entry) = self.known(method.service())
+        {
+            return Ok((entry, method));
+        }
         let path = request.method.path();
         let name = match &request.method {
             Method::Known(method) => method.service().name,
             Method::Path(_) => service_of(path).ok_or_else(|| not_a_path(path))?,
         };
         let place = self.find(name).map_err(|_| no_such_service(name))?;
-        let entry = &self.0[place];
+        let entry = &self.entries[place];
         let method = resolve(entry.descriptor, &request.method, request.codec)?;
         Ok((entry, method))
     }
@@ -215,14 +249,14 @@ impl Dispatch for Services {
 
     fn codec(&self, service: &'static ServiceDescriptor) -> Codec {
         match self.find(service.name) {
-            Ok(place) => self.0[place].dispatch.codec(service),
+            Ok(place) => self.entries[place].dispatch.codec(service),
             Err(_) => Codec::Protobuf,
         }
     }
 
     fn resolve(&self, path: &str) -> Option<&'static MethodDescriptor> {
         let place = self.find(service_of(path)?).ok()?;
-        method_at(self.0[place].descriptor, path)
+        method_at(self.entries[place].descriptor, path)
     }
 }
 
@@ -237,9 +271,13 @@ impl<L: Layer> ErasedLayer for L {
     }
 }
 
+fn address(service: &'static ServiceDescriptor) -> usize {
+    std::ptr::from_ref(service).addr()
+}
+
 fn unknown(method: &mut Method) {
     if let Method::Known(known) = method {
-        *method = Method::Path(bytes::Bytes::from_static(known.path.as_bytes()));
+        *method = Method::Path(known.path.into());
     }
 }
 
@@ -278,7 +316,7 @@ mod tests {
             assert!(router.resolve(path).is_none(), "{path}");
             let method = &echo().methods[0];
             let mut request = Request::new(method, Codec::Protobuf, Body::empty());
-            request.method = Method::Path(path.to_owned().into());
+            request.method = Method::Path(path.into());
             let status = router.dispatch(request).await.unwrap_err();
             assert_eq!(status.code(), Code::Unimplemented);
             assert!(status.message().contains(says), "{status}");

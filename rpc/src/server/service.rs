@@ -8,8 +8,8 @@ use super::{
     shape::Call,
 };
 use crate::{
-    call::{Codec, Method, Request, Response},
-    dispatch::Dispatch,
+    call::{Codec, Expiry, Method, Request, Response, Side},
+    dispatch::{BoxFuture, Dispatch},
     method::{MethodDescriptor, ServiceDescriptor},
     status::Result,
 };
@@ -23,7 +23,7 @@ pub trait Service<T>: Send + Sync + 'static {
     ///
     /// # Errors
     /// The status that the call ends with.
-    fn serve(target: &T, call: Call) -> impl Future<Output = Result<Response>> + Send;
+    fn serve(target: Arc<T>, call: Call) -> impl Future<Output = Result<Response>> + Send;
 }
 
 /// An implementation of the trait of service `S`, as a [`Dispatch`]: `GreeterServer<T>` is an alias of it.
@@ -61,14 +61,28 @@ impl<S: Service<T>, T: Send + Sync + 'static> Server<S, T> {
     }
 }
 
+impl<S: Service<T>, T: Send + Sync + 'static> Server<S, T> {
+    /// The call's future, which borrows nothing.
+    fn handle(&self, mut request: Request) -> impl Future<Output = Result<Response>> + use<S, T> {
+        guard::guarded(
+            resolve(S::descriptor(), &request.method, request.codec).and_then(|method| {
+                request.method = Method::Known(method);
+                let expiry =
+                    Expiry::new(Method::Known(method), Side::Server, request.deadline, None)?;
+                let target = Arc::clone(&self.target);
+                Ok((method, expiry, S::serve(target, Call::new(request, method))))
+            }),
+        )
+    }
+}
+
 impl<S: Service<T>, T: Send + Sync + 'static> Dispatch for Server<S, T> {
-    async fn dispatch(&self, mut request: Request) -> Result<Response> {
-        let method = resolve(S::descriptor(), &request.method, request.codec)?;
-        request.method = Method::Known(method);
-        guard::run(method, request.deadline, || {
-            S::serve(&self.target, Call::new(request, method))
-        })
-        .await
+    fn dispatch(&self, request: Request) -> impl Future<Output = Result<Response>> + Send {
+        self.handle(request)
+    }
+
+    fn dispatch_owned(self: &Arc<Self>, request: Request) -> BoxFuture<'static, Result<Response>> {
+        Box::pin(self.handle(request))
     }
 
     fn codec(&self, service: &'static ServiceDescriptor) -> Codec {

@@ -76,7 +76,10 @@ impl Call {
         Fut: Future<Output = Result<R, E>> + Send,
     {
         async move {
-            let request = self.read_one().await?;
+            let request = match self.request.body.take_one() {
+                Some(message) => self.decode(message)?,
+                None => self.read_one().await?,
+            };
             let response = handler(request).await;
             self.answer(response)
         }
@@ -196,11 +199,15 @@ impl Call {
             extra?;
             return Err(wrong_number(path, "more than one message"));
         }
+        self.decode(message)
+    }
+
+    fn decode<Q: 'static>(&self, message: Bytes) -> Result<Q> {
         Coding::of_requests(self.method).decode(
             message,
             self.request.codec,
             self.method.message_limit_bytes(),
-            path,
+            self.method.path,
         )
     }
 

@@ -1,16 +1,17 @@
 //! The payload of StreamData: messages, each behind its length as a varint of at most four bytes.
 
 use bytes::{Buf, Bytes, BytesMut};
-use prost::encoding::{decode_varint, encode_varint, encoded_len_varint};
+use prost::encoding::encoded_len_varint;
 
 use super::{
     error::WireError,
+    fields::{append_varint, take_varint},
     limits::{MAX_LENGTH_PREFIX_BYTES, MAX_MESSAGE_BYTES},
 };
 
 /// Appends the length that goes before a message of `bytes`.
 pub fn put_length(bytes: usize, out: &mut BytesMut) {
-    encode_varint(bytes as u64, out);
+    append_varint(out, bytes as u64);
 }
 
 /// How many bytes [`put_length`] appends.
@@ -29,7 +30,7 @@ pub fn next_message(payload: &mut Bytes) -> Result<Option<Bytes>, WireError> {
     }
     let window = &payload[..payload.len().min(MAX_LENGTH_PREFIX_BYTES)];
     let mut rest = window;
-    let length = decode_varint(&mut rest).map_err(|_| WireError::Malformed("message length"))?;
+    let length = take_varint(&mut rest).ok_or(WireError::Malformed("message length"))?;
     let prefix = window.len() - rest.len();
     let length = usize::try_from(length).map_err(|_| WireError::Malformed("message length"))?;
     if length > MAX_MESSAGE_BYTES {

@@ -1,7 +1,10 @@
 //! Heads: what a call says beside its messages. Each is a small protobuf message, so that fields can be added; unknown ones are skipped.
 //!
 //! ```proto
-//! message RequestHead  { string path = 1; optional uint64 timeout_us = 2; repeated Entry metadata = 3; uint32 priority = 4; }
+//! message RequestHead  {
+//!   oneof method { string path = 1; uint32 number = 5; }      // the number as the server's hello counts methods
+//!   optional uint64 timeout_us = 2; repeated Entry metadata = 3; uint32 priority = 4;
+//! }
 //! message ResponseHead { repeated Entry metadata = 1; repeated Entry trailers = 2; }   // Response and StreamEnd
 //! message StatusHead   { uint32 code = 1; string message = 2; repeated Entry metadata = 3; repeated Detail details = 4; bool not_accepted = 5; }
 //! message Entry        { string key = 1; bytes value = 2; }
@@ -25,11 +28,21 @@ use crate::{
     status::{Detail, Status},
 };
 
+/// Which method a Request is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MethodRef<'a> {
+    /// By its path: `/package.Service/Method`.
+    Path(&'a str),
+    /// By its number, among those of the services in the server's hello: [`method_number`](super::method_number). Only where both sides have the same
+    /// schema of the service.
+    Number(u32),
+}
+
 /// What a Request frame says of its call.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RequestHead<'a> {
-    /// The method: `/package.Service/Method`.
-    pub path: &'a str,
+    /// Which method it is for.
+    pub method: MethodRef<'a>,
     /// How long the caller still waits, to the microsecond.
     pub timeout: Option<Duration>,
     /// How urgent the call is.
@@ -43,13 +56,16 @@ impl<'a> RequestHead<'a> {
 
     /// Appends the head as it is sent.
     pub fn encode(
-        path: &str,
+        method: MethodRef<'_>,
         timeout: Option<Duration>,
         priority: Priority,
         metadata: &Metadata,
         out: &mut BytesMut,
     ) {
-        put_bytes(out, 1, path.as_bytes());
+        match method {
+            MethodRef::Path(path) => put_bytes(out, 1, path.as_bytes()),
+            MethodRef::Number(number) => put_varint(out, 5, u64::from(number)),
+        }
         if let Some(timeout) = timeout {
             let timeout = u64::try_from(timeout.as_micros()).unwrap_or(u64::MAX);
             put_varint(out, 2, timeout);
@@ -66,7 +82,7 @@ impl<'a> RequestHead<'a> {
     /// Malformed bytes; a path or metadata over their limits or of characters that they cannot have; an unknown priority.
     pub fn decode(mut bytes: &'a [u8]) -> Result<Self, WireError> {
         let mut head = Self {
-            path: "",
+            method: MethodRef::Path(""),
             timeout: None,
             priority: Priority::default(),
             metadata: Metadata::new(),
@@ -81,7 +97,7 @@ impl<'a> RequestHead<'a> {
                             limit_bytes: MAX_PATH_BYTES,
                         });
                     }
-                    head.path = text(path, Self::WHAT)?;
+                    head.method = MethodRef::Path(text(path, Self::WHAT)?);
                 }
                 (2, Value::Varint(timeout)) => head.timeout = Some(Duration::from_micros(timeout)),
                 (3, Value::Bytes(entry)) => limits.add(&mut head.metadata, entry, Self::WHAT)?,
@@ -91,13 +107,21 @@ impl<'a> RequestHead<'a> {
                         .and_then(Priority::from_number)
                         .ok_or(WireError::Malformed("priority"))?;
                 }
+                (5, Value::Varint(number)) => {
+                    let number = u32::try_from(number);
+                    head.method = MethodRef::Number(
+                        number.map_err(|_| WireError::Malformed("method number"))?,
+                    );
+                }
                 _ => {}
             }
         }
-        if !head.path.starts_with('/') {
-            return Err(WireError::Malformed("method path"));
+        match head.method {
+            MethodRef::Path(path) if !path.starts_with('/') => {
+                Err(WireError::Malformed("method path"))
+            }
+            _ => Ok(head),
         }
-        Ok(head)
     }
 }
 
@@ -123,7 +147,15 @@ impl ResponseHead {
     ///
     /// # Errors
     /// Malformed bytes, or metadata over its limits or of characters that it cannot have.
-    pub fn decode(mut bytes: &[u8]) -> Result<Self, WireError> {
+    #[inline]
+    pub fn decode(bytes: &[u8]) -> Result<Self, WireError> {
+        if bytes.is_empty() {
+            return Ok(Self::default());
+        }
+        Self::decode_fields(bytes)
+    }
+
+    fn decode_fields(mut bytes: &[u8]) -> Result<Self, WireError> {
         let mut head = Self::default();
         let (mut metadata, mut trailers) = (ENTRY_LIMITS, ENTRY_LIMITS);
         while let Some((number, value)) = next(&mut bytes, Self::WHAT)? {
@@ -271,14 +303,21 @@ mod tests {
     fn heads_come_back() {
         let mut out = BytesMut::new();
         let timeout = Some(Duration::from_micros(1_234_567));
-        RequestHead::encode("/a.B/C", timeout, Priority::High, &metadata(), &mut out);
-        let expected = RequestHead {
-            path: "/a.B/C",
-            timeout,
-            priority: Priority::High,
-            metadata: metadata(),
-        };
-        assert_eq!(RequestHead::decode(&out), Ok(expected));
+        for method in [
+            MethodRef::Path("/a.B/C"),
+            MethodRef::Number(0),
+            MethodRef::Number(u32::MAX),
+        ] {
+            out.clear();
+            RequestHead::encode(method, timeout, Priority::High, &metadata(), &mut out);
+            let expected = RequestHead {
+                method,
+                timeout,
+                priority: Priority::High,
+                metadata: metadata(),
+            };
+            assert_eq!(RequestHead::decode(&out), Ok(expected));
+        }
 
         let mut out = BytesMut::new();
         ResponseHead::encode(&Metadata::new(), &metadata(), &mut out);

@@ -32,18 +32,26 @@ pub struct Hello {
 impl Hello {
     const WHAT: &'static str = "hello";
 
-    /// Appends the hello as it is sent, with as many services as fit.
+    /// Adds a service, if there is room; tells whether there was.
+    pub fn add_service(&mut self, name: &str, fingerprint: Fingerprint) -> bool {
+        let size = |name: &str| name.len() + SERVICE_BYTES;
+        let used: usize = self.services.iter().map(|(name, _)| size(name)).sum();
+        let fits = name.len() <= MAX_PATH_BYTES
+            && self.services.len() < MAX_HELLO_SERVICES
+            && used + size(name) + HELLO_BYTES <= MAX_HEAD_BYTES;
+        if fits {
+            self.services.push((name.to_owned(), fingerprint));
+        }
+        fits
+    }
+
+    /// Appends the hello as it is sent.
     pub fn encode(&self, out: &mut BytesMut) {
-        let start = out.len();
         put_varint(out, 1, u64::from(self.version));
         put_varint(out, 2, u64::from(self.priority.number()));
         put_varint(out, 3, u64::from(self.max_calls));
         put_varint(out, 5, u64::from(self.draining));
-        for (name, fingerprint) in self.services.iter().take(MAX_HELLO_SERVICES) {
-            let size = name.len() + fingerprint.0.len() + 16;
-            if name.len() > MAX_PATH_BYTES || out.len() - start + size > MAX_HEAD_BYTES {
-                continue;
-            }
+        for (name, fingerprint) in &self.services {
             put_nested(out, 4, |out| {
                 put_bytes(out, 1, name.as_bytes());
                 put_bytes(out, 2, &fingerprint.0);
@@ -87,6 +95,29 @@ impl Hello {
         }
         Ok(hello)
     }
+}
+
+/// What a service takes in a hello beside its name, at most.
+const SERVICE_BYTES: usize = 32;
+
+/// What the other fields of a hello take, at most.
+const HELLO_BYTES: usize = 32;
+
+/// How the services of a hello number their methods: the service's place there, and the method's in its declaration. `None` where a
+/// number has no room for them; then calls name the path.
+#[must_use]
+pub fn method_number(service: usize, method: usize) -> Option<u32> {
+    let method = u8::try_from(method).ok()?;
+    let service = u32::try_from(service)
+        .ok()
+        .filter(|place| *place < 1 << 16)?;
+    Some(service << 8 | u32::from(method))
+}
+
+/// The places of the service and the method that a number stands for.
+#[must_use]
+pub const fn numbered_method(number: u32) -> (usize, usize) {
+    ((number >> 8) as usize, (number & 0xff) as usize)
 }
 
 fn decode_service(mut bytes: &[u8]) -> Result<(String, Fingerprint), WireError> {
@@ -139,17 +170,33 @@ mod tests {
 
     #[test]
     fn services_beyond_the_limit_are_left_out() {
-        let service = |at: usize| (format!("{}.S{at}", "x".repeat(200)), Fingerprint([0; 16]));
-        let hello = Hello {
+        let mut hello = Hello {
             version: 1,
-            services: (0..2000).map(service).collect(),
+            priority: Priority::Critical,
+            max_calls: u32::MAX,
+            draining: true,
             ..Hello::default()
         };
+        let name = |at: usize| format!("{}.S{at}", "x".repeat(200));
+        let added = (0..2000).filter(|at| hello.add_service(&name(*at), Fingerprint([0; 16])));
+        assert!((200..MAX_HELLO_SERVICES).contains(&added.count()));
+        assert!(!hello.add_service(&"x".repeat(MAX_PATH_BYTES + 1), Fingerprint([0; 16])));
         let mut out = BytesMut::new();
         hello.encode(&mut out);
         assert!(out.len() <= MAX_HEAD_BYTES);
-        let back = Hello::decode(&out).unwrap();
-        assert!(back.services.len() > 200);
-        assert_eq!(back.services[..], hello.services[..back.services.len()]);
+        assert_eq!(Hello::decode(&out), Ok(hello));
+        let mut many = Hello::default();
+        let added = (0..2000).filter(|at| many.add_service(&at.to_string(), Fingerprint([0; 16])));
+        assert_eq!(added.count(), MAX_HELLO_SERVICES);
+    }
+
+    #[test]
+    fn methods_are_numbered_within_their_service() {
+        for (service, method) in [(0, 0), (0, 255), (511, 3), (65_535, 255)] {
+            let number = method_number(service, method).unwrap();
+            assert_eq!(numbered_method(number), (service, method));
+        }
+        assert_eq!(method_number(0, 256), None);
+        assert_eq!(method_number(65_536, 0), None);
     }
 }

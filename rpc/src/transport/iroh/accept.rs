@@ -21,8 +21,7 @@ use tokio::{
 
 use super::{ALPN, connect::IrohPeer, link::IrohLink};
 use crate::{
-    link::{self, CallCount, CloseCode, Limits},
-    method::Fingerprint,
+    link::{self, CallCount, CloseCode, Limits, Services},
     server::Router,
 };
 
@@ -69,7 +68,7 @@ pub struct IrohServer(Arc<Inner>);
 
 struct Inner {
     router: Arc<Router>,
-    services: Vec<(String, Fingerprint)>,
+    services: Services,
     config: AcceptConfig,
     connections: Arc<Semaphore>,
     per_peer: Mutex<HashMap<EndpointId, PeerUse>>,
@@ -87,10 +86,7 @@ impl IrohServer {
     /// The router with these limits.
     #[must_use]
     pub fn with_config(router: Router, config: AcceptConfig) -> Self {
-        let services = router
-            .services()
-            .map(|service| (service.name.to_owned(), service.fingerprint()))
-            .collect();
+        let services = Services::new(router.services());
         Self(Arc::new(Inner {
             router: Arc::new(router),
             services,
