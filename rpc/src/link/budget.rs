@@ -3,7 +3,7 @@
 use std::{
     fmt,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
 };
@@ -27,6 +27,10 @@ const STREAMS_STEP: usize = 8;
 
 /// The most bytes that wait in one lane's queue to be written; further frames wait in their calls.
 pub const MAX_LANE_QUEUE_BYTES: usize = 256 * 1024;
+
+/// The most bytes that one side of a call has queued beside its large messages: a head, a batch of small messages and one that is
+/// not small which wait to be written, and a payload that is partly received.
+pub const MAX_CALL_QUEUE_BYTES: usize = 4 * UNCOUNTED_BYTES;
 
 /// Payloads up to this size are not counted against [`MAX_INBOUND_BYTES`]: the limit on streams bounds them.
 pub(super) const UNCOUNTED_BYTES: usize = 64 * 1024 + 4;
@@ -123,6 +127,48 @@ impl fmt::Debug for Inner {
     }
 }
 
+/// What the connections of a server have held at most.
+#[derive(Debug, Default)]
+pub struct Peaks {
+    open: Mutex<Vec<Budget>>,
+    ended: AtomicUsize,
+}
+
+impl Peaks {
+    /// The most bytes that were queued at once in one connection, of those that are open and those that have ended.
+    #[must_use]
+    pub fn most_bytes(&self) -> usize {
+        let open = self.open();
+        let ended = self.ended.load(Ordering::Relaxed);
+        open.iter().map(Budget::peak_bytes).fold(ended, usize::max)
+    }
+
+    /// Counts a connection as open while the guard lives.
+    pub(super) fn watch(&self, budget: &Budget) -> Watched<'_> {
+        self.open().push(budget.clone());
+        Watched(self, budget.clone())
+    }
+
+    fn open(&self) -> MutexGuard<'_, Vec<Budget>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A connection whose peak counts.
+#[derive(Debug)]
+pub(super) struct Watched<'a>(&'a Peaks, Budget);
+
+impl Drop for Watched<'_> {
+    fn drop(&mut self) {
+        let Self(peaks, budget) = self;
+        let mut open = peaks.open();
+        open.retain(|other| !Arc::ptr_eq(&other.0, &budget.0));
+        peaks
+            .ended
+            .fetch_max(budget.peak_bytes(), Ordering::Relaxed);
+    }
+}
+
 /// A stream that carries messages.
 #[derive(Debug)]
 pub(super) struct OpenStream(Budget);
@@ -130,5 +176,27 @@ pub(super) struct OpenStream(Budget);
 impl Drop for OpenStream {
     fn drop(&mut self) {
         self.0.0.streams.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_peak_of_a_server_is_that_of_its_fullest_connection() {
+        let peaks = Peaks::default();
+        assert_eq!(peaks.most_bytes(), 0);
+        let (first, second) = (Budget::new(|_| {}), Budget::new(|_| {}));
+        let watched = [peaks.watch(&first), peaks.watch(&second)];
+        first.add(30);
+        first.sub(30);
+        second.add(20);
+        assert_eq!(peaks.most_bytes(), 30);
+        drop(watched);
+        assert_eq!(peaks.most_bytes(), 30, "what has ended counts");
+        let _watched = peaks.watch(&second);
+        second.add(15);
+        assert_eq!(peaks.most_bytes(), 35);
     }
 }

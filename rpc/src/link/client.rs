@@ -192,7 +192,7 @@ impl<L: Link> Connection<L> {
         &self.shared().link
     }
 
-    /// The most bytes that were queued in this connection at once: frames that wait to be written, and partly received payloads.
+    /// The most bytes that were queued in this connection at once: what waits to be written, and partly received payloads.
     #[must_use]
     pub fn peak_queued_bytes(&self) -> usize {
         self.shared().budget.peak_bytes()

@@ -21,7 +21,7 @@ use tokio::{
 
 use super::{ALPN, connect::IrohPeer, link::IrohLink};
 use crate::{
-    link::{self, CallCount, CloseCode, Limits},
+    link::{self, CallCount, CloseCode, Limits, Peaks},
     method::Fingerprint,
     server::Router,
 };
@@ -73,6 +73,7 @@ struct Inner {
     config: AcceptConfig,
     connections: Arc<Semaphore>,
     per_peer: Mutex<HashMap<EndpointId, PeerUse>>,
+    peaks: Peaks,
     drain: watch::Sender<Option<Instant>>,
     open: watch::Sender<usize>,
 }
@@ -99,6 +100,7 @@ impl IrohServer {
             )),
             config,
             per_peer: Mutex::default(),
+            peaks: Peaks::default(),
             drain: watch::Sender::new(None),
             open: watch::Sender::new(0),
         }))
@@ -123,6 +125,12 @@ impl IrohServer {
     #[must_use]
     pub fn connections(&self) -> usize {
         *self.0.open.borrow()
+    }
+
+    /// The most bytes that were queued in one of its connections at once: what waits to be written, and partly received payloads.
+    #[must_use]
+    pub fn peak_queued_bytes(&self) -> usize {
+        self.0.peaks.most_bytes()
     }
 
     /// Takes no new calls, and lets those in flight end until the grace is over; then closes every connection.
@@ -165,6 +173,7 @@ impl IrohServer {
             router,
             services,
             config,
+            peaks,
             drain,
             ..
         } = &*self.0;
@@ -174,6 +183,7 @@ impl IrohServer {
             services.clone(),
             config.connection,
             Arc::clone(&place.calls),
+            peaks,
             drain.subscribe(),
         )
         .await;
