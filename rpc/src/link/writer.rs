@@ -114,7 +114,10 @@ impl<S: SendHalf> CallWriter<S> {
         self.budget.add(self.counted);
         let mut left = &mut self.chunks[..];
         while !left.is_empty() {
-            poll_fn(|cx| self.half.poll_write(cx, &mut left)).await?;
+            let half = &mut self.half;
+            self.budget
+                .after_lanes(|cx| half.poll_write(cx, &mut left))
+                .await?;
         }
         self.chunks.clear();
         self.budget.sub(mem::take(&mut self.counted));
