@@ -4,6 +4,7 @@ mod attribute;
 mod expand;
 mod model;
 mod parse;
+mod types;
 
 pub(crate) use attribute::attribute;
 
