@@ -4,7 +4,7 @@ use proc_macro2::{Literal, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::{DeriveInput, Ident, Type, spanned::Spanned};
 
-use super::model::{Field, Kind, Message, Number, Payload, Variant, name, snake};
+use super::model::{Field, Kind, Message, Number, Payload, Variant, name, snake, value_prefix};
 use crate::span::at;
 
 /// The whole expansion of the derive.
@@ -201,11 +201,7 @@ fn expand_enum(
     (unknown, place): &(Ident, usize),
 ) -> TokenStream {
     let ident = &message.ident;
-    // The names of the values share the scope of their enum's: that of the package, or of the message that it is within.
-    let prefix = match &message.within {
-        None => format!("{}_", snake(ident).to_uppercase()),
-        Some(_) => String::new(),
-    };
+    let prefix = value_prefix(ident, message.within.is_some());
     let info = info(message, {
         let infos = numbers.iter().map(|number| {
             let name = format!("{prefix}{}", snake(&number.ident).to_uppercase());

@@ -3,6 +3,7 @@
 mod attribute;
 mod expand;
 mod model;
+mod names;
 mod parse;
 mod types;
 

@@ -8,7 +8,8 @@ use syn::{
 };
 
 use super::{
-    model::{Field, Kind, Message, Number, Payload, Variant, name},
+    model::{Field, Kind, Message, Number, Payload, Variant, name, snake},
+    names::Names,
     types::Container,
 };
 use crate::name::mistake;
@@ -113,11 +114,12 @@ fn fields_of<'a>(
     fields: impl Iterator<Item = &'a syn::Field>,
     errors: &mut Errors,
 ) -> Option<Vec<Field>> {
-    let mut tags = Tags::default();
+    let (mut tags, mut names) = (Tags::default(), Names::default());
     fields
         .map(|field| {
             let ident = field.ident.clone()?;
             refuse_name(&ident, errors);
+            errors.add_any(ident.span(), names.field(&ident, &name(&ident)));
             refuse_serde(&field.attrs, errors);
             refuse_unknown(&field.attrs, errors);
             let prost = type_of(field, errors);
@@ -174,8 +176,12 @@ fn numbers_of(
     errors: &mut Errors,
 ) -> Option<Kind> {
     let mut numbers: Vec<Number> = Vec::new();
+    let mut names = Names::default();
+    let is_within = find(&input.attrs, "within").is_some();
     let mut next = 0_i32;
     for variant in known {
+        let alike = names.value(&variant.ident, &input.ident, is_within);
+        errors.add_any(variant.ident.span(), alike);
         if let Some(attribute) = find(&variant.attrs, "tag") {
             errors.add_at(
                 attribute,
@@ -266,9 +272,11 @@ fn oneof_of(
             ),
         );
     }
-    let mut tags = Tags::default();
+    let (mut tags, mut names) = (Tags::default(), Names::default());
     let mut variants = Vec::new();
     for variant in known {
+        let alike = names.field(&variant.ident, &snake(&variant.ident));
+        errors.add_any(variant.ident.span(), alike);
         if let Some((_, number)) = &variant.discriminant {
             errors.add_at(
                 number,
