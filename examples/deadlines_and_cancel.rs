@@ -8,7 +8,8 @@ use std::{
 };
 
 use blixard_examples::serve_and_connect;
-use blixard_rpc::{CallOptions, Context, Result, Router, Status, Streaming, iroh_service};
+use blixard_rpc::{CallOptions, Context, Result, Router, Streaming, iroh_service};
+use tokio::time::{sleep, timeout};
 
 /// Works, slowly.
 #[iroh_service(package = "deadlines.v1")]
@@ -24,15 +25,13 @@ pub trait Worker {
     async fn ticks(&self) -> Result<Streaming<u32>>;
 }
 
-struct MyWorker {
-    /// Whom `delegate` asks.
-    other: Option<WorkerClient>,
-}
+/// A worker, and whom its `delegate` asks.
+struct MyWorker(Option<WorkerClient>);
 
 impl Worker for MyWorker {
     async fn work(&self, milliseconds: u64) -> Result<String> {
         let watch = Watch("work", Instant::now());
-        tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+        sleep(Duration::from_millis(milliseconds)).await;
         std::mem::forget(watch);
         Ok(format!("worked for {milliseconds} ms"))
     }
@@ -44,7 +43,7 @@ impl Worker for MyWorker {
     async fn delegate(&self, cx: &Context, milliseconds: u64) -> Result<String> {
         let left = cx.remaining().unwrap_or_default();
         println!("    delegate has {left:.0?} left");
-        let other = self.other.as_ref().expect("only the first worker is asked");
+        let other = self.0.as_ref().expect("only the first worker is asked");
         // With `cx` the call ends when ours does: the same deadline, the same cancellation, the same trace.
         other.with(cx).work(milliseconds).await
     }
@@ -53,11 +52,10 @@ impl Worker for MyWorker {
         let (sender, ticks) = Streaming::channel(1);
         tokio::spawn(async move {
             let _watch = Watch("ticks", Instant::now());
-            for tick in 1.. {
-                tokio::time::sleep(Duration::from_millis(40)).await;
-                if sender.send(tick).await.is_err() {
-                    break;
-                }
+            let mut tick = 0;
+            while sender.send(tick).await.is_ok() {
+                sleep(Duration::from_millis(40)).await;
+                tick += 1;
             }
         });
         Ok(ticks)
@@ -75,44 +73,36 @@ impl Drop for Watch {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let other = Router::new().add(WorkerServer::new(MyWorker { other: None }));
-    let (channel, _server) = serve_and_connect(other).await?;
-    let first = MyWorker {
-        other: Some(WorkerClient::new(channel)),
-    };
-    let (channel, _server) = serve_and_connect(Router::new().add(WorkerServer::new(first))).await?;
+    let router = |other| Router::new().add(WorkerServer::new(MyWorker(other)));
+    let (channel, _other) = serve_and_connect(router(None)).await?;
+    let (channel, _first) = serve_and_connect(router(Some(WorkerClient::new(channel)))).await?;
     let worker = WorkerClient::new(channel);
     let patient = worker.with(CallOptions::new().deadline(Duration::from_millis(150)));
-    let cx = Context::background();
 
-    println!("in time:            {:?}", patient.work(20).await?);
-    println!("too late:           {}", late(patient.work(10_000).await));
-    println!("by the trait:       {}", late(worker.quick(10_000).await));
-    let delegated = patient.delegate(&cx, 10_000).await;
-    println!("inherited:          {}", late(delegated));
-    settle().await;
+    say("in time:", patient.work(20).await);
+    say("too late:", patient.work(10_000).await);
+    say("by the trait:", worker.quick(10_000).await);
+    let delegated = patient.delegate(&Context::background(), 10_000).await;
+    say("inherited:", delegated);
+    sleep(PAUSE).await;
 
     println!("dropped by its caller:");
-    tokio::select! {
-        _ = worker.work(10_000) => unreachable!("it takes 10 s"),
-        () = tokio::time::sleep(Duration::from_millis(60)) => {}
-    }
-    settle().await;
+    let _ = timeout(PAUSE, worker.work(10_000)).await;
+    sleep(PAUSE).await;
 
     println!("a deadline holds for a whole stream:");
     let mut ticks = patient.ticks().await?;
     while let Some(tick) = ticks.next().await {
         println!("  {tick:?}");
     }
-    settle().await;
+    sleep(PAUSE).await;
     Ok(())
 }
 
-fn late(result: Result<String>) -> Status {
-    result.expect_err("it takes 10 s")
+fn say(what: &str, result: Result<String>) {
+    let outcome = result.unwrap_or_else(|status| status.to_string());
+    println!("{what:20}{outcome}");
 }
 
-/// Lets the servers say what they have to say.
-async fn settle() {
-    tokio::time::sleep(Duration::from_millis(60)).await;
-}
+/// In which the servers say what they have to say.
+const PAUSE: Duration = Duration::from_millis(60);

@@ -10,7 +10,7 @@ use std::{
 
 use blixard_examples::serve_and_connect;
 use blixard_rpc::{
-    CallOptions, Channel, Dispatch, Layer, Result, Router, Status,
+    CallOptions, Channel, Code, Dispatch, Layer, Result, Router, Status,
     call::{Request, Response},
     codec::Codec,
     iroh_service,
@@ -27,63 +27,47 @@ pub trait Vault {
     async fn open(&self) -> Result<String>;
 }
 
-#[derive(Default)]
-struct MyVault {
-    tries: AtomicU32,
-}
+/// Counts how often it was opened.
+struct MyVault(AtomicU32);
 
 impl Vault for MyVault {
     async fn open(&self) -> Result<String> {
-        match self.tries.fetch_add(1, Ordering::Relaxed) {
+        match self.0.fetch_add(1, Ordering::Relaxed) {
             0 | 1 => Err(Status::unavailable("the lock is frozen, try again")),
             tries => Ok(format!("open at try {}", tries + 1)),
         }
     }
 }
 
-/// A layer of one's own: says what was called and how long the answer took.
-#[derive(Clone, Copy)]
-struct Say(&'static str);
+/// A layer of one's own: says how each call ended, and how long that took.
+struct Say;
 
 impl Layer for Say {
     type Dispatch<D: Dispatch> = Saying<D>;
 
     fn layer<D: Dispatch>(&self, inner: D) -> Saying<D> {
-        Saying {
-            side: self.0,
-            inner,
-        }
+        Saying(inner)
     }
 }
 
-struct Saying<D> {
-    side: &'static str,
-    inner: D,
-}
+struct Saying<D>(D);
 
 impl<D: Dispatch> Dispatch for Saying<D> {
     async fn dispatch(&self, request: Request) -> Result<Response> {
         let (method, begin) = (request.method.clone(), Instant::now());
-        let result = self.inner.dispatch(request).await;
-        let outcome = result
-            .as_ref()
-            .map_or_else(Status::to_string, |_| "OK".into());
-        println!(
-            "  {} {} {outcome} ({:.0?})",
-            self.side,
-            method.path(),
-            begin.elapsed()
-        );
+        let result = self.0.dispatch(request).await;
+        let outcome = result.as_ref().err().map_or(Code::Ok, Status::code);
+        println!("  {} {outcome} ({:.0?})", method.path(), begin.elapsed());
         result
     }
 
     // Questions that are not calls go through to who is behind.
     fn codec(&self, service: &'static ServiceDescriptor) -> Codec {
-        self.inner.codec(service)
+        self.0.codec(service)
     }
 
     fn resolve(&self, path: &str) -> Option<&'static MethodDescriptor> {
-        self.inner.resolve(path)
+        self.0.resolve(path)
     }
 }
 
@@ -99,18 +83,18 @@ async fn main() -> Result<(), Box<dyn Error>> {
     });
     let metrics = Metrics::new();
     let router = Router::new()
-        .add(VaultServer::new(MyVault::default()))
+        .add(VaultServer::new(MyVault(AtomicU32::new(0))))
         .layer(with_token)
         .layer(Limit::new("vault", 100))
         .layer(Measure::server(&metrics));
     let (channel, _server) = serve_and_connect(router).await?;
 
     println!("without the token:");
-    let vault = VaultClient::new(Channel::new(Say("call").layer(channel.clone())));
+    let vault = VaultClient::new(channel.clone());
     println!("  {}", vault.open().await.expect_err("there is no token"));
 
     println!("with it, and again where the server is unavailable:");
-    let patient = Retry::new().layer(Say("try ").layer(channel));
+    let patient = Retry::new().layer(Say.layer(channel));
     let vault = VaultClient::new(Channel::new(patient))
         .with(CallOptions::new().metadata("token", "sesame"));
     println!("  {}", vault.open().await?);

@@ -4,11 +4,12 @@
 
 use std::error::Error;
 
+use blixard_examples::serve_and_connect;
 use blixard_rpc::{
     Message, Metadata, Priority, Result, Router,
     codec::Codec,
     iroh_service,
-    transport::iroh::{ALPN, IrohServer, SecretKey, bind, presets},
+    transport::iroh::{ALPN, SecretKey, bind, presets},
     wire::{
         FrameType, Header, Hello, MethodRef, RequestHead, RequestId, ResponseHead, VERSION,
         limits::HEADER_BYTES, put_call, split_call,
@@ -33,10 +34,9 @@ impl Greeter for MyGreeter {
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let router = Router::new().add(GreeterServer::new(MyGreeter));
-    let endpoint = bind(presets::Minimal, SecretKey::generate()).await?;
-    let server = IrohServer::new(router).spawn(endpoint);
+    let (_channel, server) = serve_and_connect(router).await?;
 
-    // What `GreeterClient` and the connection below it do for you.
+    // What `GreeterClient` and the channel below it do for you.
     let endpoint = bind(presets::Minimal, SecretKey::generate()).await?;
     let connection = endpoint.connect(server.endpoint().addr(), ALPN).await?;
     let (mut send, mut recv) = connection.open_bi().await?;
@@ -91,44 +91,20 @@ async fn main() -> Result<(), Box<dyn Error>> {
 /// Prints a frame, as bytes and as what they mean.
 fn show(arrow: &str, bytes: &[u8; HEADER_BYTES], payload: &[u8]) -> Result<(), Box<dyn Error>> {
     let header = Header::decode(bytes)?;
-    println!(
-        "{arrow} {:?}, {} bytes",
-        header.kind,
-        HEADER_BYTES + payload.len()
-    );
-    println!("   {:<26} version, type, codec, flags", hex(&bytes[..4]));
-    println!(
-        "   {:<26} payload: {} bytes",
-        hex(&bytes[4..8]),
-        header.payload_bytes
-    );
-    println!("   {:<26} id: {}", hex(&bytes[8..12]) + " ..", header.id);
-    match header.kind {
-        FrameType::Ping | FrameType::Pong => println!("   {:?}", Hello::decode(payload)?),
-        FrameType::Request => {
-            let (head, message) = split_call(payload)?;
-            println!("   {:?}", RequestHead::decode(head)?);
-            println!("   {:<26} the message: {:?}", hex(message), text(message)?);
-        }
-        FrameType::Response => {
-            let (head, message) = split_call(payload)?;
-            println!("   {:?}", ResponseHead::decode(head)?);
-            println!("   {} the message: {:?}", hex(message), text(message)?);
-        }
-        other => println!("   {other:?}"),
+    println!("{arrow} {:?}", header.kind);
+    println!("   {:02x?}  version, type, codec, flags", &bytes[..4]);
+    println!("   {:02x?}  payload: {} bytes", &bytes[4..8], payload.len());
+    println!("   {:02x?}  id, its first four bytes", &bytes[8..12]);
+    if matches!(header.kind, FrameType::Ping | FrameType::Pong) {
+        println!("   {:?}\n", Hello::decode(payload)?);
+        return Ok(());
     }
-    println!();
+    let (head, message) = split_call(payload)?;
+    match header.kind {
+        FrameType::Request => println!("   {:?}", RequestHead::decode(head)?),
+        _ => println!("   {:?}", ResponseHead::decode(head)?),
+    }
+    let text = String::decode(Codec::Protobuf, message.to_vec().into())?;
+    println!("   {message:02x?}  the message: {text:?}\n");
     Ok(())
-}
-
-fn text(message: &[u8]) -> Result<String> {
-    String::decode(Codec::Protobuf, message.to_vec().into())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect::<Vec<_>>()
-        .join(" ")
 }

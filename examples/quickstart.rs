@@ -1,33 +1,24 @@
 //! A trait becomes a service on iroh: all shapes of calls in one process, or over two.
 //!
-//! ```sh
-//! cargo run --example quickstart
-//! cargo run --example quickstart -- serve
-//! cargo run --example quickstart -- call <TICKET> <NAME>
-//! ```
+//! `cargo run --example quickstart`, and in two processes with `-- serve` and `-- call <TICKET> <NAME>`
 
 use std::{error::Error, time::Duration};
 
 use blixard_rpc::{
     Channel, Result, Router, Streaming, iroh_service, message,
-    transport::iroh::{
-        IrohConnector, IrohPeer, IrohServer, SecretKey, ServerHandle, bind, presets,
-    },
+    transport::iroh::{IrohConnector, IrohPeer, IrohServer, SecretKey, bind, presets},
 };
 
-/// What a greeter says.
 #[message]
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Greeting {
-    /// For people.
-    pub text: String,
-    /// For programs.
-    pub letters: u32,
+struct Greeting {
+    text: String,
+    letters: u32,
 }
 
 /// Greets people.
 #[iroh_service(package = "quickstart.v1")]
-pub trait Greeter {
+trait Greeter {
     /// One request, one answer.
     async fn greet(&self, name: String, polite: bool) -> Result<Greeting>;
     /// One request, many answers.
@@ -49,40 +40,28 @@ impl Greeter for MyGreeter {
         let letters = name.chars().count() as u32;
         Ok(Greeting { text, letters })
     }
-
     async fn countdown(&self, from: u32) -> Result<Streaming<u32>> {
         Ok(Streaming::from_iter((0..=from).rev()))
     }
-
     async fn total(&self, numbers: Streaming<u32>) -> Result<u32> {
         Ok(numbers.collect().await?.into_iter().sum())
     }
-
     async fn echo(&self, lines: Streaming<String>) -> Result<Streaming<String>> {
         Ok(lines)
     }
-
     async fn note(&self, text: String) {
         println!("one-way:          the server notes {text:?}");
     }
 }
 
-async fn serve() -> Result<ServerHandle, Box<dyn Error>> {
-    let endpoint = bind(presets::Minimal, SecretKey::generate()).await?;
-    let router = Router::new().add(GreeterServer::new(MyGreeter));
-    Ok(IrohServer::new(router).spawn(endpoint))
-}
-
 async fn connect(ticket: &str) -> Result<GreeterClient, Box<dyn Error>> {
     let endpoint = bind(presets::Minimal, SecretKey::generate()).await?;
-    let peer: IrohPeer = ticket.parse()?;
+    let peer: IrohPeer = ticket.parse()?; // a key and its addresses
     let connection = IrohConnector::new(endpoint).dial(peer).await?;
     Ok(GreeterClient::new(Channel::new(connection)))
 }
 
-async fn every_shape() -> Result<(), Box<dyn Error>> {
-    let server = serve().await?;
-    let greeter = connect(&server.peer().ticket()).await?;
+async fn every_shape(greeter: impl Greeter) -> Result<()> {
     greeter.note("no answer is needed".into()).await;
     let greeting = greeter.greet("Ada".into(), true).await?;
     println!("unary:            {greeting:?}");
@@ -93,30 +72,33 @@ async fn every_shape() -> Result<(), Box<dyn Error>> {
     let lines = Streaming::from_iter(["over", "and", "out"].map(String::from));
     let lines = greeter.echo(lines).await?.collect().await?;
     println!("bidirectional:    {lines:?}");
-    server.shutdown(GRACE).await;
     Ok(())
 }
-
-/// How long calls in flight may go on when the server stops.
-const GRACE: Duration = Duration::from_secs(5);
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        [] => every_shape().await?,
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    if let ["call", ticket, name] = args[..] {
+        let greeting = connect(ticket).await?.greet(name.into(), false).await?;
+        println!("{}", greeting.text);
+        return Ok(());
+    }
+
+    let router = Router::new().add(GreeterServer::new(MyGreeter));
+    let endpoint = bind(presets::Minimal, SecretKey::generate()).await?;
+    let server = IrohServer::new(router).spawn(endpoint);
+    let ticket = server.peer().ticket();
+    match args[..] {
+        [] => every_shape(connect(&ticket).await?).await?,
         ["serve"] => {
-            let server = serve().await?;
-            println!("{}", server.peer().ticket());
+            println!("{ticket}");
             eprintln!("serving until Ctrl-C; elsewhere: quickstart -- call <TICKET> <NAME>");
             tokio::signal::ctrl_c().await?;
-            server.shutdown(GRACE).await;
-        }
-        ["call", ticket, name] => {
-            let greeting = connect(ticket).await?.greet(name.into(), false).await?;
-            println!("{}", greeting.text);
         }
         _ => return Err("usage: quickstart [serve | call <TICKET> <NAME>]".into()),
     }
+    // Calls in flight may go on for so long.
+    server.shutdown(Duration::from_secs(5)).await;
     Ok(())
 }

@@ -4,67 +4,53 @@
 
 use std::{
     error::Error,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
 
 use blixard_examples::serve_and_connect;
-use blixard_rpc::{Result, Router, Streaming, iroh_service, message};
+use blixard_rpc::{Result, Router, Streaming, iroh_service};
 
-/// What a thermometer says.
-#[message]
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Reading {
-    /// Its place in the stream.
-    pub number: u64,
-    /// The temperature.
-    pub celsius: f64,
-}
-
-/// A weather station.
+/// A weather station; it measures in degrees Celsius.
 #[iroh_service(package = "streaming.v1")]
 pub trait Station {
     /// Readings without end, as fast as they are read.
-    async fn watch(&self) -> Result<Streaming<Reading>>;
+    async fn watch(&self) -> Result<Streaming<f64>>;
     /// The mean of the readings that are sent.
-    async fn mean(&self, readings: Streaming<Reading>) -> Result<f64>;
+    async fn mean(&self, readings: Streaming<f64>) -> Result<f64>;
     /// Each reading in degrees Fahrenheit, as soon as it comes.
-    async fn convert(&self, readings: Streaming<Reading>) -> Result<Streaming<f64>>;
+    async fn convert(&self, readings: Streaming<f64>) -> Result<Streaming<f64>>;
 }
 
-#[derive(Default)]
-struct MyStation {
-    made: Arc<AtomicU64>,
-}
+struct MyStation;
+
+/// How many readings `watch` has made.
+static MADE: AtomicU64 = AtomicU64::new(0);
 
 impl Station for MyStation {
-    async fn watch(&self) -> Result<Streaming<Reading>> {
-        let made = Arc::clone(&self.made);
+    async fn watch(&self) -> Result<Streaming<f64>> {
         // Any iterator is a stream; so is any `futures` Stream (`Streaming::new`) and any task with a `Sender`, as below.
-        Ok(Streaming::from_iter((0..).map(move |number| {
-            made.fetch_add(1, Ordering::Relaxed);
+        Ok(Streaming::from_iter((0..).map(|number| {
+            MADE.fetch_add(1, Ordering::Relaxed);
             reading(number)
         })))
     }
 
-    async fn mean(&self, mut readings: Streaming<Reading>) -> Result<f64> {
+    async fn mean(&self, mut readings: Streaming<f64>) -> Result<f64> {
         let (mut sum, mut count) = (0.0, 0.0);
         while let Some(reading) = readings.next().await {
-            sum += reading?.celsius;
+            sum += reading?;
             count += 1.0;
         }
         Ok(sum / count)
     }
 
-    async fn convert(&self, mut readings: Streaming<Reading>) -> Result<Streaming<f64>> {
+    async fn convert(&self, mut readings: Streaming<f64>) -> Result<Streaming<f64>> {
         let (sender, converted) = Streaming::channel(16);
         tokio::spawn(async move {
             while let Some(Ok(reading)) = readings.next().await {
                 // An error says that nobody reads any more.
-                if sender.send(reading.celsius * 1.8 + 32.0).await.is_err() {
+                if sender.send(reading * 1.8 + 32.0).await.is_err() {
                     break;
                 }
             }
@@ -73,29 +59,27 @@ impl Station for MyStation {
     }
 }
 
-fn reading(number: u64) -> Reading {
-    let celsius = 20.0 + (number % 5) as f64;
-    Reading { number, celsius }
+fn reading(number: u64) -> f64 {
+    20.0 + (number % 5) as f64
 }
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let mine = MyStation::default();
-    let made = Arc::clone(&mine.made);
-    let (channel, _server) = serve_and_connect(Router::new().add(StationServer::new(mine))).await?;
+    let router = Router::new().add(StationServer::new(MyStation));
+    let (channel, _server) = serve_and_connect(router).await?;
     let station = StationClient::new(channel);
 
     println!("server streaming: the first readings of a stream without end");
     let mut readings = station.watch().await?;
     for _ in 0..3 {
-        println!("  {:?}", readings.next().await.transpose()?);
+        println!("  {:?} °C", readings.next().await.transpose()?);
     }
 
     // Nobody reads now, so the windows of the stream fill, and then the handler's stream is not polled any more.
     tokio::time::sleep(Duration::from_millis(300)).await;
-    let before = made.load(Ordering::Relaxed);
+    let before = MADE.load(Ordering::Relaxed);
     tokio::time::sleep(Duration::from_millis(300)).await;
-    let after = made.load(Ordering::Relaxed);
+    let after = MADE.load(Ordering::Relaxed);
     println!("backpressure: {before} made, and 300 ms later {after}");
     drop(readings); // ends the call on both sides
 
@@ -108,7 +92,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let mut converted = station.convert(readings).await?;
     for number in 0..3 {
         sender.send(reading(number)).await?;
-        println!("  {:?} °F", converted.next().await.transpose()?);
+        println!("  {:.1?} °F", converted.next().await.transpose()?);
     }
     drop(sender); // a good end
     assert!(converted.next().await.is_none());

@@ -32,7 +32,7 @@ fn deadlines_and_cancel() {
     check(
         "deadlines_and_cancel",
         &[
-            "in time:            \"worked for 20 ms\"",
+            "in time:            worked for 20 ms",
             "too late:           DEADLINE_EXCEEDED",
             "by the trait:       DEADLINE_EXCEEDED",
             "inherited:          DEADLINE_EXCEEDED",

@@ -4,8 +4,11 @@ use blixard_rpc::{
     Channel, Memory, Router,
     call::Peer,
     codec::Codec,
-    link::{MAX_INBOUND_BYTES, MAX_LANE_QUEUE_BYTES},
-    testing::conformance::Connected,
+    link::{
+        DEFAULT_MAX_CALLS, MAX_CALL_QUEUE_BYTES, MAX_INBOUND_BYTES, MAX_LANE_QUEUE_BYTES,
+        MAX_LANES_PER_CONNECTION, MAX_OUTBOUND_BYTES,
+    },
+    testing::conformance::{Connected, Queued, Queues},
     transport::iroh::STREAM_WINDOW_BYTES,
 };
 use blixard_tests::net::{dial_from, endpoint, serve};
@@ -20,8 +23,9 @@ fn memory(codec: Codec) -> impl AsyncFnOnce(Router) -> Connected {
         codec,
         client: Peer::Memory,
         ahead_bytes: 0,
-        queue_limit_bytes: 0,
-        peak_queued_bytes: Box::new(|| 0),
+        queued: Queued::Nothing(
+            "the caller's task runs the handler, and takes each message as it is made",
+        ),
         keep: Box::new(()),
     }
 }
@@ -31,13 +35,23 @@ async fn iroh(router: Router) -> Connected {
     let client = endpoint.id();
     let connection = dial_from(endpoint, &server).await;
     connection.hello().await.expect("the server says hello");
+    let (client_side, server_side) = (connection.clone(), server.server().clone());
     Connected {
-        channel: Channel::new(connection.clone()),
+        channel: Channel::new(connection),
         codec: Codec::Postcard,
         client: Peer::Key(*client.as_bytes()),
         ahead_bytes: STREAM_WINDOW_BYTES as usize,
-        queue_limit_bytes: MAX_INBOUND_BYTES + MAX_LANE_QUEUE_BYTES,
-        peak_queued_bytes: Box::new(move || connection.peak_queued_bytes()),
+        queued: Queued::Bytes(Queues {
+            limit_bytes: MAX_INBOUND_BYTES
+                + MAX_OUTBOUND_BYTES
+                + MAX_LANES_PER_CONNECTION * MAX_LANE_QUEUE_BYTES
+                + DEFAULT_MAX_CALLS as usize * MAX_CALL_QUEUE_BYTES,
+            call_limit_bytes: MAX_CALL_QUEUE_BYTES,
+            sent_limit_bytes: MAX_OUTBOUND_BYTES,
+            received_limit_bytes: MAX_INBOUND_BYTES,
+            client_peak_bytes: Box::new(move || client_side.peak_queued_bytes()),
+            server_peak_bytes: Box::new(move || server_side.peak_queued_bytes()),
+        }),
         keep: Box::new(server),
     }
 }

@@ -100,10 +100,15 @@ const _: () = {
             mut call: __rpc::Call,
         ) -> __rpc::Result<__rpc::Response> {
             match call.index() {
-                0 => call.unary(|()| target.settings()).await,
+                0 => {
+                    __rpc::fails_with::<Failure, _>(call)
+                        .unary(|()| target.settings())
+                        .await
+                }
                 1 => {
                     let cx = &call.context();
-                    call.unary(|request: AttributesTaggedRequest| {
+                    __rpc::fails_with::<Failure, _>(call)
+                        .unary(|request: AttributesTaggedRequest| {
                             target.tagged(cx, request.name, request.limit)
                         })
                         .await
@@ -136,7 +141,7 @@ const _: () = {
         fn settings(
             &self,
         ) -> impl __rpc::Future<Output = Result<(), Failure>> + __rpc::Send {
-            self.0.unary(&__METHODS[0], ())
+            __rpc::fails_with::<Failure, _>(&self.0).unary(&__METHODS[0], ())
         }
         fn tagged(
             &self,
@@ -148,7 +153,11 @@ const _: () = {
                 name,
                 limit: _limit,
             };
-            async move { self.0.with(cx).unary(&__METHODS[1], request).await }
+            async move {
+                __rpc::fails_with::<Failure, _>(self.0.with(cx))
+                    .unary(&__METHODS[1], request)
+                    .await
+            }
         }
         fn one_tagged(
             &self,

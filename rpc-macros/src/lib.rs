@@ -17,6 +17,7 @@ mod parse;
 mod rpc_error;
 #[cfg(test)]
 mod snapshots;
+mod span;
 
 use proc_macro::TokenStream;
 

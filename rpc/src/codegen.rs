@@ -17,7 +17,7 @@ pub use prost;
 pub use serde;
 
 pub use crate::{
-    call::{Codec, Context, Request, Response, Streaming},
+    call::{Codec, Context, Request, Response, Streaming, fails_with},
     client::{CallOptions, Client},
     code::Code,
     describe::{

@@ -1,4 +1,5 @@
 //! Harness of the tests of the whole.
 
+pub mod bottleneck;
 pub mod net;
 pub mod talk;

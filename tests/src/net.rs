@@ -1,6 +1,9 @@
 //! Endpoints on loopback, servers on them, and connections between them. What is called over them is the tests' own affair.
 
-use std::{net::Ipv4Addr, time::Duration};
+use std::{
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    time::Duration,
+};
 
 use blixard_rpc::{
     Router,
@@ -9,6 +12,7 @@ use blixard_rpc::{
         presets, transport_config,
     },
 };
+use iroh::endpoint::QuicTransportConfig;
 
 /// An endpoint with a new key.
 ///
@@ -31,16 +35,43 @@ pub async fn endpoint_of(key: SecretKey) -> Endpoint {
 /// # Panics
 /// If the port cannot be bound.
 pub async fn endpoint_at(port: u16, key: SecretKey) -> Endpoint {
+    bound_to((Ipv4Addr::LOCALHOST, port).into(), key, transport_config())
+        .await
+        .expect("the port can be bound")
+}
+
+/// An endpoint with a new key and these QUIC settings.
+///
+/// # Panics
+/// If loopback cannot be bound.
+pub async fn endpoint_with(config: QuicTransportConfig) -> Endpoint {
+    let address = (Ipv4Addr::LOCALHOST, 0).into();
+    bound_to(address, SecretKey::generate(), config)
+        .await
+        .expect("loopback can be bound")
+}
+
+/// An endpoint with a new key that speaks IPv6 alone; `None` on a machine that has none.
+pub async fn endpoint_v6() -> Option<Endpoint> {
+    let address = (Ipv6Addr::LOCALHOST, 0).into();
+    bound_to(address, SecretKey::generate(), transport_config()).await
+}
+
+async fn bound_to(
+    address: SocketAddr,
+    key: SecretKey,
+    config: QuicTransportConfig,
+) -> Option<Endpoint> {
     Endpoint::builder(presets::Minimal)
         .secret_key(key)
         .alpns(vec![ALPN.to_vec()])
         .clear_ip_transports()
-        .bind_addr((Ipv4Addr::LOCALHOST, port))
+        .bind_addr(address)
         .expect("loopback is an address")
-        .transport_config(transport_config())
+        .transport_config(config)
         .bind()
         .await
-        .expect("the port can be bound")
+        .ok()
 }
 
 /// Serves on an endpoint of its own.

@@ -64,9 +64,16 @@ fn call(service: &Service, method: &Method, place: usize) -> TokenStream {
     let here = common::error_span(method);
     let call = match &method.context {
         Some(cx) => {
-            quote_spanned!(here=> async move { self.0.with(#cx).#shape(#arguments).await })
+            let carrier = common::carrier(method, &quote_spanned!(here=> self.0.with(#cx)));
+            quote_spanned!(here=> async move { #carrier.#shape(#arguments).await })
         }
-        None => quote_spanned!(here=> self.0.#shape(#arguments)),
+        None => {
+            let carrier = match common::named_error(method) {
+                Some(_) => common::carrier(method, &quote_spanned!(here=> &self.0)),
+                None => quote_spanned!(here=> self.0),
+            };
+            quote_spanned!(here=> #carrier.#shape(#arguments))
+        }
     };
     quote!(#(#cfgs)* #signature { #made #call })
 }

@@ -4,7 +4,10 @@ use proc_macro2::{Group, Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::{GenericArgument, PathArguments, ReturnType, Signature, Type, spanned::Spanned};
 
-use crate::model::{Method, Service};
+use crate::{
+    model::{Method, Service},
+    span::at,
+};
 
 /// The place of a method among those that are compiled in: a sum where `#[cfg]` is on one before it.
 pub(super) fn index(service: &Service, place: usize) -> TokenStream {
@@ -30,16 +33,46 @@ pub(super) fn index(service: &Service, place: usize) -> TokenStream {
 
 /// The function of the runtime that carries calls of a method's shape.
 pub(super) fn shape(method: &Method) -> proc_macro2::Ident {
-    format_ident!("{}", method.shape(), span = error_span(method))
+    format_ident!("{}", method.shape(), span = place_of_error(method))
 }
 
 /// Where the compiler is to say that the error of a method is none that a call can have: at its type, or where that would be.
 pub(super) fn error_span(method: &Method) -> Span {
-    let span = match &method.signature.output {
+    Span::call_site().located_at(place_of_error(method))
+}
+
+fn place_of_error(method: &Method) -> Span {
+    match &method.signature.output {
         ReturnType::Default => method.signature.ident.span(),
         ReturnType::Type(_, ty) => last_argument(ty).unwrap_or(ty).span(),
+    }
+}
+
+/// What carries the calls of a method, `carrier`; where the method names an error type, that it is one is asked here, before all
+/// else. So both sides ask in the same words, which the compiler repeats once.
+pub(super) fn carrier(method: &Method, carrier: &TokenStream) -> TokenStream {
+    match named_error(method) {
+        Some(error) => {
+            let error = at(error.span(), error);
+            quote_spanned!(place_of_error(method)=> __rpc::fails_with::<#error, _>(#carrier))
+        }
+        None => carrier.clone(),
+    }
+}
+
+/// The error type of a method that names another than `Status`.
+pub(super) fn named_error(method: &Method) -> Option<&Type> {
+    let ReturnType::Type(_, ty) = &method.signature.output else {
+        return None;
     };
-    Span::call_site().located_at(span)
+    last_argument(ty).filter(|error| match error {
+        Type::Path(path) => path
+            .path
+            .segments
+            .last()
+            .is_none_or(|last| last.ident != "Status"),
+        _ => true,
+    })
 }
 
 /// The `E` of `Result<T, E>`.

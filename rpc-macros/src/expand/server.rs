@@ -70,7 +70,8 @@ fn arm(service: &Service, method: &Method, place: usize) -> TokenStream {
         None => (None, None),
     };
     let handler = quote!(|#request| target.#function(#cx #arguments));
-    let call = quote_spanned!(common::error_span(method)=> call.#shape(#handler).await);
+    let carrier = common::carrier(method, &quote!(call));
+    let call = quote_spanned!(shape.span()=> #carrier.#shape(#handler).await);
     match context {
         Some(context) => quote!(#(#cfgs)* #pattern => { #context #call }),
         None => quote!(#(#cfgs)* #pattern => #call,),

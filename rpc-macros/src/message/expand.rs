@@ -1,10 +1,11 @@
 //! From the model to code. Nothing is checked here.
 
-use proc_macro2::{Literal, TokenStream};
+use proc_macro2::{Literal, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
-use syn::{DeriveInput, Ident, spanned::Spanned};
+use syn::{DeriveInput, Ident, Type, spanned::Spanned};
 
-use super::model::{Field, Kind, Message, Number, Payload, Variant, name, snake};
+use super::model::{Field, Kind, Message, Number, Payload, Variant, name, snake, value_prefix};
+use crate::span::at;
 
 /// The whole expansion of the derive.
 pub(super) fn expand(message: &Message) -> TokenStream {
@@ -95,9 +96,9 @@ fn expand_oneof(
             Payload::Unit => quote!(#path => <() as __rpc::Value>::put_always(&(), #tag, out),),
             Payload::Value { ty, prost } => {
                 let put = if *prost {
-                    quote_spanned!(ty.span()=> <#ty as __rpc::prost_field::ProstField<_>>::put)
+                    of(ty, &quote!(prost_field::ProstField<_>), "put")
                 } else {
-                    quote_spanned!(ty.span()=> <#ty as __rpc::Value>::put_always)
+                    of(ty, &quote!(Value), "put_always")
                 };
                 quote!(#path(f0) => #put(f0, #tag, out),)
             }
@@ -121,9 +122,9 @@ fn expand_oneof(
             },
             Payload::Value { ty, prost } => {
                 let take = if *prost {
-                    quote_spanned!(ty.span()=> <#ty as __rpc::prost_field::ProstField<_>>::take)
+                    of(ty, &quote!(prost_field::ProstField<_>), "take")
                 } else {
-                    quote_spanned!(ty.span()=> <#ty as __rpc::Value>::take_checked)
+                    of(ty, &quote!(Value), "take_checked")
                 };
                 quote! {
                     let mut f0 = match slot.take() {
@@ -200,11 +201,7 @@ fn expand_enum(
     (unknown, place): &(Ident, usize),
 ) -> TokenStream {
     let ident = &message.ident;
-    // The names of the values share the scope of their enum's: that of the package, or of the message that it is within.
-    let prefix = match &message.within {
-        None => format!("{}_", snake(ident).to_uppercase()),
-        Some(_) => String::new(),
-    };
+    let prefix = value_prefix(ident, message.within.is_some());
     let info = info(message, {
         let infos = numbers.iter().map(|number| {
             let name = format!("{prefix}{}", snake(&number.ident).to_uppercase());
@@ -262,12 +259,7 @@ fn field_infos(fields: &[Field]) -> TokenStream {
         let name = name(&field.ident);
         let docs = &field.docs;
         let tag = Literal::u32_unsuffixed(field.tag);
-        let ty = &field.ty;
-        let field_type = if field.prost {
-            quote_spanned!(ty.span()=> <#ty as __rpc::prost_field::ProstField<_>>::field_type)
-        } else {
-            quote_spanned!(ty.span()=> <#ty as __rpc::Field>::field_type)
-        };
+        let field_type = method(field, "field_type");
         quote!(__rpc::FieldInfo { name: #name, docs: #docs, tag: #tag, field_type: #field_type })
     });
     quote!(#(#infos),*)
@@ -280,11 +272,14 @@ fn variant_info(variant: &Variant) -> TokenStream {
     let tag = Literal::u32_unsuffixed(variant.tag);
     let payload = match &variant.payload {
         Payload::Unit => quote!(Value(<() as __rpc::Value>::value_type)),
-        Payload::Value { ty, prost: true } => {
-            quote_spanned!(ty.span()=> Value(<#ty as __rpc::prost_field::ProstValue<_>>::value_type))
-        }
-        Payload::Value { ty, prost: false } => {
-            quote_spanned!(ty.span()=> Value(<#ty as __rpc::Value>::value_type))
+        Payload::Value { ty, prost } => {
+            let by = if *prost {
+                quote!(prost_field::ProstValue<_>)
+            } else {
+                quote!(Value)
+            };
+            let value_type = of(ty, &by, "value_type");
+            quote!(Value(#value_type))
         }
         Payload::Fields(fields) => {
             let fields = field_infos(fields);
@@ -377,13 +372,21 @@ fn take_fields(
 
 /// The function that does this for a field.
 fn method(field: &Field, method: &str) -> TokenStream {
-    let ty = &field.ty;
-    let method = format_ident!("{method}");
-    if field.prost {
-        quote_spanned!(ty.span()=> <#ty as __rpc::prost_field::ProstField<_>>::#method)
+    let by = if field.prost {
+        quote!(prost_field::ProstField<_>)
     } else {
-        quote_spanned!(ty.span()=> <#ty as __rpc::Field>::#method)
-    }
+        quote!(Field)
+    };
+    of(&field.ty, &by, method)
+}
+
+/// A function that a type has by a trait. All of it is where the type begins, as in what serde is told: a type that does not have
+/// the trait is reported once.
+fn of(ty: &Type, by: &TokenStream, method: &str) -> TokenStream {
+    let span = ty.span();
+    let (ty, by) = (at(span, ty), at(span, by));
+    let method = format_ident!("{method}", span = Span::call_site().located_at(span));
+    quote_spanned!(span=> <#ty as __rpc::#by>::#method)
 }
 
 fn slots(fields: &[Field]) -> Vec<Ident> {

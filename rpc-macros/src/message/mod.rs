@@ -3,7 +3,9 @@
 mod attribute;
 mod expand;
 mod model;
+mod names;
 mod parse;
+mod types;
 
 pub(crate) use attribute::attribute;
 

@@ -88,6 +88,16 @@ pub(super) fn snake(ident: &Ident) -> String {
     out
 }
 
+/// How the names of an enum's values begin. They share the scope of the enum's own name: that of the package, or of the message that
+/// it is within.
+pub(super) fn value_prefix(of: &Ident, is_within: bool) -> String {
+    if is_within {
+        String::new()
+    } else {
+        format!("{}_", snake(of).to_uppercase())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proc_macro2::Span;

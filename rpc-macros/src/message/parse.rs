@@ -7,7 +7,11 @@ use syn::{
     Meta, Result, Type, UnOp, Variant as SynVariant, spanned::Spanned,
 };
 
-use super::model::{Field, Kind, Message, Number, Payload, Variant, name};
+use super::{
+    model::{Field, Kind, Message, Number, Payload, Variant, name, snake},
+    names::Names,
+    types::Container,
+};
 use crate::name::mistake;
 
 /// Understands a type, or says all that is wrong with it.
@@ -82,6 +86,13 @@ impl Errors {
         self.push(Error::new(span, message));
     }
 
+    /// The same, if anything is wrong.
+    pub(super) fn add_any(&mut self, span: Span, message: Option<String>) {
+        if let Some(message) = message {
+            self.add(span, message);
+        }
+    }
+
     /// The same, for all of what is wrong where it has several tokens.
     pub(super) fn add_at(&mut self, what: impl ToTokens, message: impl std::fmt::Display) {
         self.push(Error::new_spanned(what, message));
@@ -103,21 +114,22 @@ fn fields_of<'a>(
     fields: impl Iterator<Item = &'a syn::Field>,
     errors: &mut Errors,
 ) -> Option<Vec<Field>> {
-    let mut tags = Tags::default();
+    let (mut tags, mut names) = (Tags::default(), Names::default());
     fields
         .map(|field| {
             let ident = field.ident.clone()?;
             refuse_name(&ident, errors);
+            errors.add_any(ident.span(), names.field(&ident, &name(&ident)));
             refuse_serde(&field.attrs, errors);
             refuse_unknown(&field.attrs, errors);
-            refuse_borrowed(&field.ty, errors);
+            let prost = type_of(field, errors);
             let tag = tags.next(&field.attrs, &name(&ident), ident.span(), errors);
             Some(Field {
                 ident,
                 docs: docs(&field.attrs),
                 tag,
                 ty: field.ty.clone(),
-                prost: flag(&field.attrs, "prost", errors).is_some(),
+                prost,
             })
         })
         .collect()
@@ -164,8 +176,12 @@ fn numbers_of(
     errors: &mut Errors,
 ) -> Option<Kind> {
     let mut numbers: Vec<Number> = Vec::new();
+    let mut names = Names::default();
+    let is_within = find(&input.attrs, "within").is_some();
     let mut next = 0_i32;
     for variant in known {
+        let alike = names.value(&variant.ident, &input.ident, is_within);
+        errors.add_any(variant.ident.span(), alike);
         if let Some(attribute) = find(&variant.attrs, "tag") {
             errors.add_at(
                 attribute,
@@ -256,9 +272,11 @@ fn oneof_of(
             ),
         );
     }
-    let mut tags = Tags::default();
+    let (mut tags, mut names) = (Tags::default(), Names::default());
     let mut variants = Vec::new();
     for variant in known {
+        let alike = names.field(&variant.ident, &snake(&variant.ident));
+        errors.add_any(variant.ident.span(), alike);
         if let Some((_, number)) = &variant.discriminant {
             errors.add_at(
                 number,
@@ -281,10 +299,19 @@ fn oneof_of(
                 let field = &fields.unnamed[0];
                 refuse_serde(&field.attrs, errors);
                 refuse_tag_and_unknown(&field.attrs, "the value of a variant", errors);
-                refuse_borrowed(&field.ty, errors);
+                let prost = type_of(field, errors);
+                if let Some(container) = Container::of(&field.ty).filter(|_| !prost) {
+                    errors.add_at(
+                        &field.ty,
+                        format!(
+                            "a variant holds one value, which `{}` is not: make it a field, `{} {{ name: Type }}`",
+                            container.ident, variant.ident
+                        ),
+                    );
+                }
                 Payload::Value {
                     ty: Box::new(field.ty.clone()),
-                    prost: flag(&field.attrs, "prost", errors).is_some(),
+                    prost,
                 }
             }
             Fields::Unnamed(fields) => {
@@ -406,9 +433,7 @@ fn flag<'a>(attrs: &'a [Attribute], name: &str, errors: &mut Errors) -> Option<&
 
 /// Changes of case and prefixes, which come later, keep a name that protobuf takes one.
 fn refuse_name(ident: &Ident, errors: &mut Errors) {
-    if let Some(message) = mistake(ident, &name(ident), None) {
-        errors.add(ident.span(), message);
-    }
+    errors.add_any(ident.span(), mistake(ident, &name(ident), None));
 }
 
 fn refuse_tag_and_unknown(attrs: &[Attribute], of: &str, errors: &mut Errors) {
@@ -457,6 +482,25 @@ pub(super) fn is_ours(attribute: &Attribute) -> bool {
         Ok(())
     });
     ours && parsed.is_ok()
+}
+
+/// Whether prost generated the type of a field. A type that no field can have is refused.
+fn type_of(field: &syn::Field, errors: &mut Errors) -> bool {
+    let prost = flag(&field.attrs, "prost", errors).is_some();
+    refuse_borrowed(&field.ty, errors);
+    let container = Container::of(&field.ty).filter(|_| !prost);
+    if let Some(outer) = container {
+        for (ty, inner) in outer.nested() {
+            errors.add_at(
+                ty,
+                format!(
+                    "`{}` cannot be inside of `{}` in a message, since protobuf has no such fields: put it into a `#[message]` struct of its own",
+                    inner.ident, outer.ident
+                ),
+            );
+        }
+    }
+    prost
 }
 
 fn refuse_borrowed(ty: &Type, errors: &mut Errors) {

@@ -10,7 +10,7 @@ use std::{error::Error, sync::Arc};
 
 use blixard_rpc::{
     Channel, Memory, Result, Router, iroh_service,
-    link::{CallCount, Connection, Limits, LivenessConfig, Services, serve},
+    link::{CallCount, Connection, Limits, LivenessConfig, Peaks, Services, serve},
 };
 use bytes::Bytes;
 use tokio::sync::watch;
@@ -52,14 +52,20 @@ async fn run(way: &str, in_flight: usize, calls: usize) -> Outcome<()> {
     } else {
         let services = Services::new(router.services());
         let (here, there) = pipe::pair();
-        tokio::spawn(serve(
-            there,
-            Arc::new(router),
-            services,
-            Limits::default(),
-            Arc::new(CallCount::new(usize::MAX)),
-            stop,
-        ));
+        tokio::spawn(async move {
+            let (limits, calls) = (Limits::default(), Arc::new(CallCount::new(usize::MAX)));
+            let peaks = Peaks::default();
+            serve(
+                there,
+                Arc::new(router),
+                services,
+                limits,
+                calls,
+                &peaks,
+                stop,
+            )
+            .await;
+        });
         let connection = Connection::new(here, LivenessConfig::default());
         connection.hello().await?;
         Channel::new(connection)

@@ -15,3 +15,9 @@ pub trait CallError: From<Status> + Into<Status> + Send + 'static {}
 
 #[diagnostic::do_not_recommend]
 impl<E: From<Status> + Into<Status> + Send + 'static> CallError for E {}
+
+/// What carries a call that may fail with `E`: generated code asks here, and nowhere else first, whether it may.
+#[inline]
+pub fn fails_with<E: CallError, T>(carrier: T) -> T {
+    carrier
+}

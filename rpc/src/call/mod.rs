@@ -15,6 +15,8 @@ pub use body::{Body, BodyStream};
 pub use context::Context;
 pub(crate) use encode::{Coding, check_metadata};
 pub use error::CallError;
+#[doc(hidden)]
+pub use error::fails_with;
 pub(crate) use expiry::{Expiry, Side};
 pub use peer::Peer;
 pub use request::{Method, Request};

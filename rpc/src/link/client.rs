@@ -2,9 +2,7 @@
 
 use std::{
     borrow::Cow,
-    fmt,
-    future::poll_fn,
-    mem,
+    fmt, mem,
     pin::Pin,
     sync::{
         Arc, Mutex, OnceLock, PoisonError,
@@ -190,10 +188,20 @@ impl<L: Link> Connection<L> {
         &self.shared().link
     }
 
-    /// The most bytes that were queued in this connection at once: frames that wait to be written, and partly received payloads.
+    /// The most bytes that were queued in this connection at once: what waits to be written, and partly received payloads.
     #[must_use]
     pub fn peak_queued_bytes(&self) -> usize {
         self.shared().budget.peak_bytes()
+    }
+
+    /// How many lanes are open: one for each priority that was used, and more while the path loses packets.
+    #[must_use]
+    pub fn lanes(&self) -> usize {
+        let open = |lane: &&Arc<Lane>| !lane.outbox.is_closed();
+        let of_each = self.shared().lanes.iter();
+        of_each
+            .map(|lanes| lock(&lanes.open).iter().filter(open).count())
+            .sum()
     }
 
     /// The last round trip of a Ping, application to application; pings are sent while calls wait.
@@ -343,6 +351,8 @@ impl<L: Link> Shared<L> {
                 number: u32::try_from(self.next_lane.fetch_add(1, Ordering::Relaxed))
                     .unwrap_or(u32::MAX),
             });
+            // Here, before anyone can queue another frame.
+            lane.outbox.put(|out| put_hello(priority, out));
             lanes.push(Arc::clone(&lane));
             // Where there was a first one it is closed, and calls go on to take this way.
             let _ = first.set(Arc::clone(&lane));
@@ -712,40 +722,17 @@ async fn run_lane<L: Link>(
         Err(broken) => LaneEnd::Failed(ReadError::Broken(broken)),
         Ok((mut send, recv)) => {
             send.set_priority(stream_priority(priority));
-            let hello = Hello {
-                version: u32::from(wire::VERSION),
-                priority,
-                ..Hello::default()
+            let mut reader = FrameReader::new(recv, shared.budget.clone());
+            let mut frames = Answers {
+                shared: &shared,
+                arrived: Vec::new(),
+                wake: Vec::new(),
             };
-            let mut first = BytesMut::new();
-            put_frame(
-                &mut first,
-                FrameType::Ping,
-                None,
-                false,
-                liveness::HELLO_ID,
-                |out| {
-                    hello.encode(out);
-                },
-            );
-            let mut first = [first.freeze()];
-            let mut left = &mut first[..];
-            match poll_fn(|cx| send.poll_write(cx, &mut left)).await {
-                Err(broken) => LaneEnd::Failed(ReadError::Broken(broken)),
-                Ok(()) => {
-                    let mut reader = FrameReader::new(recv, shared.budget.clone());
-                    let mut frames = Answers {
-                        shared: &shared,
-                        arrived: Vec::new(),
-                        wake: Vec::new(),
-                    };
-                    let end = pump(&mut send, &mut reader, &lane.outbox, &mut frames).await;
-                    if matches!(end, LaneEnd::Failed(_)) {
-                        send.reset(StreamCode::Cancelled);
-                    }
-                    end
-                }
+            let end = pump(&mut send, &mut reader, &lane.outbox, &mut frames).await;
+            if matches!(end, LaneEnd::Failed(_)) {
+                send.reset(StreamCode::Cancelled);
             }
+            end
         }
     };
     drop(reading);
@@ -837,6 +824,19 @@ async fn take_answer<L: Link>(shared: &Shared<L>, recv: L::Recv) -> Result<(), R
         Some(_) => Err(WireError::Unexpected("first frame of a server's stream").into()),
         None => Err(WireError::Truncated.into()),
     }
+}
+
+/// Appends the Ping that opens a lane.
+fn put_hello(priority: Priority, out: &mut BytesMut) {
+    let hello = Hello {
+        version: u32::from(wire::VERSION),
+        priority,
+        ..Hello::default()
+    };
+    let id = liveness::HELLO_ID;
+    put_frame(out, FrameType::Ping, None, false, id, |out| {
+        hello.encode(out);
+    });
 }
 
 /// Appends the Request frame of a call on a lane.

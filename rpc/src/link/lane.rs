@@ -18,7 +18,7 @@ use bytes::{Bytes, BytesMut};
 use tokio::sync::Notify;
 
 use super::{
-    budget::{Budget, MAX_LANE_QUEUE_BYTES},
+    budget::{BlockedLane, Budget, MAX_LANE_QUEUE_BYTES},
     halves::{Broken, RecvHalf, SendHalf},
     reader::{FrameReader, ReadError},
 };
@@ -232,6 +232,7 @@ pub(super) async fn pump<S: SendHalf, R: RecvHalf>(
         outbox,
         frames,
         writing: Bytes::new(),
+        blocked: None,
         has_read: false,
         has_yielded: false,
     };
@@ -254,6 +255,8 @@ struct Pump<'a, S, R, F> {
     outbox: &'a Outbox,
     frames: &'a mut F,
     writing: Bytes,
+    /// While there was no room for it.
+    blocked: Option<BlockedLane>,
     has_read: bool,
     has_yielded: bool,
 }
@@ -343,8 +346,15 @@ impl<S: SendHalf, R: RecvHalf, F: Frames> Pump<'_, S, R, F> {
                 self.writing = mem::take(rest);
             }
             match written {
-                Poll::Ready(result) => result?,
-                Poll::Pending => return Ok(Write::Blocked),
+                Poll::Ready(result) => {
+                    self.blocked = None;
+                    result?;
+                }
+                Poll::Pending => {
+                    let budget = &self.outbox.budget;
+                    self.blocked.get_or_insert_with(|| budget.lane_is_blocked());
+                    return Ok(Write::Blocked);
+                }
             }
         }
     }

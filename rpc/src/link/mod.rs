@@ -23,7 +23,9 @@ mod services;
 mod stream;
 mod writer;
 
-pub use budget::{MAX_INBOUND_BYTES, MAX_LANE_QUEUE_BYTES, MAX_OUTBOUND_BYTES};
+pub use budget::{
+    MAX_CALL_QUEUE_BYTES, MAX_INBOUND_BYTES, MAX_LANE_QUEUE_BYTES, MAX_OUTBOUND_BYTES, Peaks,
+};
 pub use client::{Connection, DEFAULT_MAX_CALLS, MAX_LANES};
 pub use halves::{Broken, CloseCode, Link, Packets, RecvHalf, SendHalf, StreamCode};
 pub use liveness::LivenessConfig;

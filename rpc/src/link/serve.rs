@@ -19,7 +19,7 @@ use tokio::{
 };
 
 use super::{
-    budget::Budget,
+    budget::{Budget, Peaks},
     client::MAX_LANES,
     halves::{Broken, CloseCode, Link, SendHalf, StreamCode},
     lane::Outbox,
@@ -67,13 +67,15 @@ pub type Drain = watch::Receiver<Option<Instant>>;
 
 /// Serves one connection until the peer closes it, or `drain` says so and the calls in flight have ended.
 ///
-/// `services` are those that the client is told of; `peer_calls` counts for all connections of the peer.
+/// `services` are those that the client is told of; `peer_calls` counts for all connections of the peer, and `peaks` keeps what all
+/// connections have queued at most.
 pub async fn serve<L: Link, D: Dispatch>(
     link: L,
     dispatch: Arc<D>,
     services: Services,
     limits: Limits,
     peer_calls: Arc<CallCount>,
+    peaks: &Peaks,
     mut drain: Drain,
 ) {
     let hello = Hello {
@@ -100,6 +102,7 @@ pub async fn serve<L: Link, D: Dispatch>(
         draining: AtomicBool::new(false),
         undelivered: AtomicBool::new(false),
     });
+    let _watched = peaks.watch(&server.budget);
     let _abort = AbortOnDrop(Arc::clone(&server));
     let mut streams = JoinSet::new();
     let until = loop {

@@ -1,6 +1,6 @@
 //! Frames into the writing half of a stream of one call, and the guard that resets it.
 
-use std::{future::poll_fn, task::Poll};
+use std::{future::poll_fn, mem, task::Poll};
 
 use bytes::{Bytes, BytesMut};
 use tokio::sync::OwnedSemaphorePermit;
@@ -30,6 +30,8 @@ pub(super) struct CallWriter<S: SendHalf> {
     chunks: Vec<Bytes>,
     open: BytesMut,
     budget: Budget,
+    /// How many bytes of it are being written.
+    counted: usize,
     /// The share of the budget of the large message that is being written.
     permit: Option<OwnedSemaphorePermit>,
     finished: bool,
@@ -59,6 +61,7 @@ impl<S: SendHalf> CallWriter<S> {
             chunks: Vec::new(),
             open: BytesMut::new(),
             budget,
+            counted: 0,
             permit: None,
             finished: false,
         }
@@ -102,16 +105,22 @@ impl<S: SendHalf> CallWriter<S> {
 
     /// Writes all that is queued.
     ///
-    /// Not cancel safe: what was queued may be lost, so a writer is dropped with its future.
+    /// Not cancel safe: what was queued may be lost, so a writer is dropped with its future, and after an error.
     pub(super) async fn flush(&mut self) -> Result<(), Broken> {
         if !self.open.is_empty() {
             self.chunks.push(self.open.split().freeze());
         }
+        self.counted = self.chunks.iter().map(Bytes::len).sum();
+        self.budget.add(self.counted);
         let mut left = &mut self.chunks[..];
         while !left.is_empty() {
-            poll_fn(|cx| self.half.poll_write(cx, &mut left)).await?;
+            let half = &mut self.half;
+            self.budget
+                .after_lanes(|cx| half.poll_write(cx, &mut left))
+                .await?;
         }
         self.chunks.clear();
+        self.budget.sub(mem::take(&mut self.counted));
         Ok(())
     }
 
@@ -228,6 +237,7 @@ impl<S: SendHalf> CallWriter<S> {
 
 impl<S: SendHalf> Drop for CallWriter<S> {
     fn drop(&mut self) {
+        self.budget.sub(self.counted);
         self.reset(StreamCode::Cancelled);
     }
 }

@@ -67,6 +67,9 @@
 //! `#[within(Machine)]` it is declared inside of that message, as some published `.proto` files have it: `Machine.State`, and its
 //! values `RUNNING`.
 //!
+//! Option, Vec and maps are not put into one another: protobuf has no such fields. Names that are the same in protobuf's JSON form,
+//! `foo_bar` and `fooBar`, are not in one message: protoc refuses that.
+//!
 //! What is the default is not sent, as proto3 has it, and the bytes are those of code that prost generates from the
 //! [`.proto`](crate::method::ServiceDescriptor::proto) of the service. A message that a field holds without `Option` is always sent;
 //! where it was not, it is one without any field.

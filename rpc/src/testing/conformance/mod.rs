@@ -3,7 +3,7 @@
 //! A transport passes it by one line, which expands to one test a case. There is no way to leave one out.
 //!
 //! ```
-//! use blixard_rpc::{Channel, Memory, Router, call::Peer, codec::Codec, testing::conformance::Connected};
+//! use blixard_rpc::{Channel, Memory, Router, call::Peer, codec::Codec, testing::conformance::{Connected, Queued}};
 //!
 //! async fn connect(router: Router) -> Connected {
 //!     Connected {
@@ -11,8 +11,7 @@
 //!         codec: Codec::Postcard,
 //!         client: Peer::Memory,
 //!         ahead_bytes: 0,
-//!         queue_limit_bytes: 0,
-//!         peak_queued_bytes: Box::new(|| 0),
+//!         queued: Queued::Nothing("the caller runs the handler, and takes each message when it is made"),
 //!         keep: Box::new(()),
 //!     }
 //! }
@@ -39,5 +38,5 @@ mod run;
 mod service;
 mod subject;
 
-pub use harness::Connected;
+pub use harness::{Connected, Queued, Queues};
 pub use run::{names, run};

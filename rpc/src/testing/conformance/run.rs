@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use super::{bed::Bed, cases, harness::Connected};
+use super::{
+    bed::Bed,
+    cases,
+    harness::{Connected, Queued},
+};
 use crate::server::Router;
 
 /// Runs the case with this name on a transport: what [`conformance!`](crate::conformance) expands to.
@@ -23,14 +27,10 @@ pub fn run(name: &str, connect: impl AsyncFnOnce(Router) -> Connected) {
         let done = tokio::time::timeout(LIMIT, async {
             let bed = Bed::new(connect).await;
             case(&bed).await;
-            let (peak, limit) = (
-                (bed.connected.peak_queued_bytes)(),
-                bed.connected.queue_limit_bytes,
-            );
-            assert!(
-                peak <= limit,
-                "{name}: {peak} bytes were queued at once, and the limit is {limit} bytes"
-            );
+            if let Queued::Bytes(queues) = &bed.connected.queued {
+                let limits = 0..=queues.limit_bytes;
+                queues.check(limits.clone(), limits);
+            }
         });
         assert!(
             done.await.is_ok(),

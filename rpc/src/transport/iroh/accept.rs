@@ -21,7 +21,7 @@ use tokio::{
 
 use super::{ALPN, connect::IrohPeer, link::IrohLink};
 use crate::{
-    link::{self, CallCount, CloseCode, Limits, Services},
+    link::{self, CallCount, CloseCode, Limits, Peaks, Services},
     server::Router,
 };
 
@@ -72,6 +72,7 @@ struct Inner {
     config: AcceptConfig,
     connections: Arc<Semaphore>,
     per_peer: Mutex<HashMap<EndpointId, PeerUse>>,
+    peaks: Peaks,
     drain: watch::Sender<Option<Instant>>,
     open: watch::Sender<usize>,
 }
@@ -95,6 +96,7 @@ impl IrohServer {
             )),
             config,
             per_peer: Mutex::default(),
+            peaks: Peaks::default(),
             drain: watch::Sender::new(None),
             open: watch::Sender::new(0),
         }))
@@ -119,6 +121,12 @@ impl IrohServer {
     #[must_use]
     pub fn connections(&self) -> usize {
         *self.0.open.borrow()
+    }
+
+    /// The most bytes that were queued in one of its connections at once: what waits to be written, and partly received payloads.
+    #[must_use]
+    pub fn peak_queued_bytes(&self) -> usize {
+        self.0.peaks.most_bytes()
     }
 
     /// Takes no new calls, and lets those in flight end until the grace is over; then closes every connection.
@@ -161,6 +169,7 @@ impl IrohServer {
             router,
             services,
             config,
+            peaks,
             drain,
             ..
         } = &*self.0;
@@ -170,6 +179,7 @@ impl IrohServer {
             services.clone(),
             config.connection,
             Arc::clone(&place.calls),
+            peaks,
             drain.subscribe(),
         )
         .await;

@@ -33,8 +33,8 @@ pub const CONNECTION_WINDOW_BYTES: u32 = 64 * STREAM_WINDOW_BYTES;
 
 /// How many bytes of one connection may be sent and not yet acknowledged.
 ///
-/// All streams share it, and while it is full not even the most urgent call, or a Ping, can be written. It has room for the large
-/// messages that are written at once, and as much again for streams and lanes.
+/// All streams share it. It has room for the large messages that are written at once, and as much again for streams and lanes. Many
+/// streams fill it all the same; then what is acknowledged makes room for the frames of lanes first.
 pub const SEND_WINDOW_BYTES: u64 = 2 * CONNECTION_WINDOW_BYTES as u64;
 
 /// How many streams a peer may have open beside those of its calls: its lanes.

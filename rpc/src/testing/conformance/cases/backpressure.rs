@@ -6,9 +6,11 @@ use std::sync::{
 };
 
 use bytes::Bytes;
+use futures_util::future::join_all;
 
 use super::super::{
     bed::Bed,
+    harness::Queued,
     item::{item, number},
     plan::{Act, Plan},
     probe::soon,
@@ -23,7 +25,30 @@ const SLACK_BYTES: usize = 4 * 64 * 1024;
 
 /// How many items may be under way to a reader who does not read.
 fn most(bed: &Bed) -> usize {
-    (bed.connected.ahead_bytes + SLACK_BYTES) / ITEM_BYTES
+    match bed.connected.queued {
+        Queued::Nothing(_) => bed.connected.ahead_bytes / ITEM_BYTES + 1,
+        Queued::Unknown(_) | Queued::Bytes(_) => {
+            (bed.connected.ahead_bytes + SLACK_BYTES) / ITEM_BYTES
+        }
+    }
+}
+
+/// That each side has queued a message of this size, and no more than so many calls and the limits on large responses allow.
+fn check_queued(bed: &Bed, calls: usize, message_bytes: usize) {
+    let Queued::Bytes(queues) = &bed.connected.queued else {
+        return;
+    };
+    // And a call more, for what tells each side of the other.
+    let small = (calls + 1) * queues.call_limit_bytes;
+    let (received, sent) = if message_bytes > queues.call_limit_bytes {
+        (queues.received_limit_bytes, queues.sent_limit_bytes)
+    } else {
+        (0, 0)
+    };
+    queues.check(
+        message_bytes..=small + received,
+        message_bytes..=small + sent,
+    );
 }
 
 pub(super) async fn a_slow_reader_stops_the_server(bed: &Bed) {
@@ -45,6 +70,7 @@ pub(super) async fn a_slow_reader_stops_the_server(bed: &Bed) {
             read += 1;
         }
     }
+    check_queued(bed, 1, ITEM_BYTES);
     drop(responses);
     bed.subject.dropped.reaches(1).await;
 }
@@ -73,6 +99,7 @@ pub(super) async fn a_slow_handler_stops_the_client(bed: &Bed) {
     bed.subject.release();
     let answer = soon("the answer to a client that was held back", call).await;
     assert_eq!(answer.unwrap().unwrap().items, total);
+    check_queued(bed, 1, ITEM_BYTES);
 }
 
 pub(super) async fn an_exchange_is_stopped_by_either_side(bed: &Bed) {
@@ -97,6 +124,7 @@ pub(super) async fn an_exchange_is_stopped_by_either_side(bed: &Bed) {
         assert_eq!(number(&item.unwrap().unwrap()), expected);
     }
     assert!(responses.next().await.is_none());
+    check_queued(bed, 1, ITEM_BYTES);
 }
 
 pub(super) async fn stalled_streams_stop_nobody_else(bed: &Bed) {
@@ -125,22 +153,24 @@ pub(super) async fn stalled_streams_stop_nobody_else(bed: &Bed) {
     }
     drop(stalled);
     bed.subject.dropped.reaches(STALLED).await;
+    // And one beside them at a time.
+    check_queued(bed, STALLED + 1, ITEM_BYTES);
 }
 
 pub(super) async fn large_messages_that_are_held_stop_nobody_else(bed: &Bed) {
-    const HELD: usize = 5;
+    const HELD: usize = 8;
     const LARGE_BYTES: usize = 9 << 20;
     // Each reader keeps one large message and asks for no other.
     let cx = bed.cx.clone();
     let client = bed.plan(Plan::during([Act::Items(1, LARGE_BYTES), Act::Items(1, 8)]));
-    let mut held = Vec::new();
-    for _ in 0..HELD {
+    let held = join_all((0..HELD).map(async |_| {
         let mut responses = client.give(&cx, Bytes::new()).await.unwrap();
         let item = soon("one more large message", responses.next()).await;
         assert_eq!(item.unwrap().unwrap().len(), LARGE_BYTES);
-        held.push(responses);
-    }
-    for responses in held {
+        responses
+    }));
+    for responses in held.await {
         assert_eq!(responses.collect().await.unwrap().len(), 1);
     }
+    check_queued(bed, HELD, LARGE_BYTES);
 }
