@@ -1,0 +1,40 @@
+//! Calls over [gRPC](https://grpc.io), to and from whatever else speaks it.
+
+mod accepted;
+mod alive;
+mod answer;
+mod ask;
+mod client;
+mod config;
+mod connect;
+mod dialled;
+mod encoding;
+mod frame;
+mod headers;
+mod inbound;
+mod listener;
+mod oneway;
+mod outbound;
+mod server;
+mod service;
+mod shared;
+mod status;
+mod stream;
+mod timeout;
+#[cfg(feature = "grpc-tls")]
+mod tls;
+
+pub use self::{
+    client::Grpc,
+    config::{
+        CONNECTION_WINDOW_BYTES, GrpcConfig, KeepAlive, MAX_HEADER_BYTES, SEND_BUFFER_BYTES,
+        STREAM_WINDOW_BYTES,
+    },
+    connect::{CONNECT_TIMEOUT, GrpcConnector, GrpcPeer},
+    dialled::GrpcConnection,
+    encoding::Encoding,
+    listener::Listener,
+    server::{GrpcHandle, GrpcServer},
+    service::GrpcService,
+    status::MAX_DETAILS_HEADER_BYTES,
+};

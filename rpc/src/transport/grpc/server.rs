@@ -1,0 +1,215 @@
+//! [`GrpcServer`]: accepts connections within limits and serves a [`Router`] on each. What happens on one lives in `connection`.
+
+use std::{
+    collections::HashMap, convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, ToSocketAddrs},
+    task::JoinSet,
+    time::{Instant, sleep},
+};
+use tonic::{body::Body as TonicBody, server::NamedService};
+
+use super::{
+    accepted,
+    answer::Terms,
+    config::GrpcConfig,
+    encoding::Encoding,
+    listener::Listener,
+    shared::{Mounted, Place, Shared},
+};
+use crate::{call::Peer, method::MAX_MESSAGE_BYTES, server::Router};
+
+/// A [`Router`] over gRPC.
+///
+/// ```no_run
+/// # async fn run() -> std::io::Result<()> {
+/// use blixard_rpc::{Router, transport::grpc::GrpcServer};
+///
+/// let server = GrpcServer::new(Router::new()).bind("127.0.0.1:50051").await?;
+/// println!("serving at {:?}", server.local_addr());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct GrpcServer {
+    router: Router,
+    config: GrpcConfig,
+    accept: Vec<Encoding>,
+    send: Vec<Encoding>,
+    beside: HashMap<&'static str, Box<dyn Mounted>>,
+}
+
+impl GrpcServer {
+    /// The router with the default limits.
+    #[must_use]
+    pub fn new(router: Router) -> Self {
+        Self::with_config(router, GrpcConfig::default())
+    }
+
+    /// The router with these limits.
+    #[must_use]
+    pub fn with_config(router: Router, config: GrpcConfig) -> Self {
+        Self {
+            router,
+            config,
+            accept: Encoding::ALL.to_vec(),
+            send: Vec::new(),
+            beside: HashMap::new(),
+        }
+    }
+
+    /// Sets in which encodings compressed requests are read; by default in [all](Encoding::ALL).
+    #[must_use]
+    pub fn accept_compressed(mut self, encodings: &[Encoding]) -> Self {
+        self.accept = encodings.to_vec();
+        self
+    }
+
+    /// Compresses responses in the first of these encodings that the caller accepts; by default in none.
+    #[must_use]
+    pub fn send_compressed(mut self, encodings: &[Encoding]) -> Self {
+        self.send = encodings.to_vec();
+        self
+    }
+
+    /// Serves a service of tonic's beside the router. The router's layers do not see its calls.
+    ///
+    /// # Panics
+    /// If the router has a service of that name, or one was added before.
+    #[must_use]
+    #[track_caller]
+    pub fn add_service<S>(mut self, service: S) -> Self
+    where
+        S: tower_service::Service<
+                http::Request<TonicBody>,
+                Response = http::Response<TonicBody>,
+                Error = Infallible,
+            > + NamedService
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+        S::Future: Send,
+    {
+        let known = self.router.services().any(|known| known.name == S::NAME);
+        let before = self.beside.insert(S::NAME, Box::new(service));
+        assert!(
+            !known && before.is_none(),
+            "the server has a service named {:?} already",
+            S::NAME
+        );
+        self
+    }
+
+    /// Binds a TCP address, of which port 0 is one of the system's choice, and serves there until [`GrpcHandle::shutdown`].
+    ///
+    /// # Errors
+    /// The address cannot be bound.
+    pub async fn bind(self, address: impl ToSocketAddrs) -> io::Result<GrpcHandle> {
+        Ok(self.spawn(TcpListener::bind(address).await?))
+    }
+
+    /// Serves what a listener accepts, until [`GrpcHandle::shutdown`].
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    #[must_use]
+    pub fn spawn(self, listener: impl Listener) -> GrpcHandle {
+        let local_addr = listener.local_addr();
+        let max_message_bytes = self.config.max_message_bytes.min(MAX_MESSAGE_BYTES);
+        let terms = Terms::new(self.accept, self.send, max_message_bytes);
+        let shared = Arc::new(Shared::new(self.router, terms, self.beside, self.config));
+        let accepting = tokio::spawn(accept_loop(Arc::clone(&shared), listener));
+        GrpcHandle {
+            shared,
+            local_addr,
+            accepting,
+        }
+    }
+}
+
+/// A server that runs; dropped, it goes on.
+#[derive(Debug)]
+pub struct GrpcHandle {
+    shared: Arc<Shared>,
+    local_addr: Option<SocketAddr>,
+    accepting: tokio::task::JoinHandle<()>,
+}
+
+impl GrpcHandle {
+    /// Where it listens, if that is an address of the network.
+    #[must_use]
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        self.local_addr
+    }
+
+    /// How many connections are open.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.shared.connections()
+    }
+
+    /// Stops: takes no new connections and calls, and lets the calls in flight end until the grace is over; then they are answered
+    /// `UNAVAILABLE`, and every connection is closed.
+    ///
+    /// # Cancel safety
+    /// The shutdown goes on when the future is dropped.
+    pub async fn shutdown(self, grace: Duration) {
+        self.accepting.abort();
+        let now = Instant::now();
+        // A grace too long for the clock is as good as none.
+        let until = now.checked_add(grace).unwrap_or(now + FOREVER);
+        self.shared.drain(until).await;
+    }
+}
+
+const FOREVER: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
+
+async fn accept_loop<L: Listener>(shared: Arc<Shared>, mut listener: L) {
+    let mut handshakes = JoinSet::new();
+    loop {
+        if handshakes.len() >= shared.config.max_handshakes.max(1) {
+            handshakes.join_next().await;
+            continue;
+        }
+        tokio::select! {
+            incoming = listener.accept() => match incoming {
+                Ok((io, peer)) => match Place::take(&shared) {
+                    Some(place) => drop(handshakes.spawn(handshake(Arc::clone(&shared), io, peer, place))),
+                    None => tracing::warn!(%peer, "refused a connection: there are as many as may be"),
+                },
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a connection");
+                    sleep(ACCEPT_PAUSE).await;
+                }
+            },
+            Some(_) = handshakes.join_next() => {}
+        }
+    }
+}
+
+/// How long nothing is accepted after that failed: mostly there are no file descriptors left, and asking at once changes nothing.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+async fn handshake<I>(shared: Arc<Shared>, io: I, peer: Peer, place: Place)
+where
+    I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let open = accepted::open(&shared.config, io);
+    match tokio::time::timeout(shared.config.handshake_timeout, open).await {
+        // A task of its own: it outlives the accept loop, so that a shutdown can drain it.
+        Ok(Ok(connection)) => {
+            tokio::spawn(async move {
+                tracing::debug!(%peer, "a connection was opened");
+                accepted::serve(&shared, connection, peer.clone()).await;
+                tracing::debug!(%peer, "a connection ended");
+                drop(place);
+            });
+        }
+        Ok(Err(error)) => tracing::debug!(%peer, %error, "a handshake failed"),
+        Err(_) => tracing::debug!(%peer, "a handshake took too long"),
+    }
+}
