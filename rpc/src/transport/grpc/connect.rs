@@ -8,10 +8,12 @@ use http::{
 };
 use tokio::{net::TcpStream, time::timeout};
 
+#[cfg(feature = "grpc-tls")]
+use super::tls::ClientTls;
 use super::{
     ask::{Origin, Terms},
     config::KeepAlive,
-    dialled::GrpcConnection,
+    dialled::{GrpcConnection, Settings},
     encoding::Encoding,
 };
 use crate::{
@@ -33,6 +35,8 @@ pub struct GrpcConnector {
     timeout: Duration,
     keep_alive: Option<KeepAlive>,
     terms: Arc<Terms>,
+    #[cfg(feature = "grpc-tls")]
+    tls: Option<ClientTls>,
 }
 
 impl Default for GrpcConnector {
@@ -51,6 +55,8 @@ impl GrpcConnector {
             timeout: CONNECT_TIMEOUT,
             keep_alive: None,
             terms: Arc::new(terms),
+            #[cfg(feature = "grpc-tls")]
+            tls: None,
         }
     }
 
@@ -58,6 +64,14 @@ impl GrpcConnector {
     #[must_use]
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
+        self
+    }
+
+    /// Sets whom servers at `https` addresses must be trusted by, and what is shown to them.
+    #[cfg(feature = "grpc-tls")]
+    #[must_use]
+    pub fn tls(mut self, tls: ClientTls) -> Self {
+        self.tls = Some(tls);
         self
     }
 
@@ -116,9 +130,21 @@ impl GrpcConnector {
             scheme: Some(peer.scheme.clone()),
             authority: Some(peer.authority.clone()),
         };
-        let terms = Arc::clone(&self.terms);
-        let local_addr = stream.local_addr().ok();
-        Ok(GrpcConnection::open(stream, origin, terms, self.keep_alive, local_addr).await?)
+        let settings = Settings {
+            origin,
+            terms: Arc::clone(&self.terms),
+            keep_alive: self.keep_alive,
+            local_addr: stream.local_addr().ok(),
+        };
+        if !peer.is_tls() {
+            return Ok(GrpcConnection::open(stream, settings).await?);
+        }
+        #[cfg(feature = "grpc-tls")]
+        if let Some(tls) = &self.tls {
+            let stream = tls.connect(peer.host(), stream).await?;
+            return Ok(GrpcConnection::open(stream, settings).await?);
+        }
+        Err("an https address needs TLS: the feature grpc-tls, and GrpcConnector::tls".into())
     }
 }
 

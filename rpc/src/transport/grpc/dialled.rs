@@ -42,6 +42,14 @@ use crate::{
 #[derive(Clone)]
 pub struct GrpcConnection(Arc<Inner>);
 
+/// How a connection is used.
+pub(super) struct Settings {
+    pub(super) origin: Origin,
+    pub(super) terms: Arc<Terms>,
+    pub(super) keep_alive: Option<KeepAlive>,
+    pub(super) local_addr: Option<SocketAddr>,
+}
+
 struct Inner {
     send: SendRequest<Bytes>,
     origin: Origin,
@@ -57,16 +65,16 @@ struct Inner {
 
 impl GrpcConnection {
     /// Begins HTTP/2 on a stream of bytes.
-    pub(super) async fn open<I>(
-        io: I,
-        origin: Origin,
-        terms: Arc<Terms>,
-        keep_alive: Option<KeepAlive>,
-        local_addr: Option<SocketAddr>,
-    ) -> Result<Self, h2::Error>
+    pub(super) async fn open<I>(io: I, settings: Settings) -> Result<Self, h2::Error>
     where
         I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
+        let Settings {
+            origin,
+            terms,
+            keep_alive,
+            local_addr,
+        } = settings;
         let mut builder = h2::client::Builder::new();
         builder
             .initial_window_size(STREAM_WINDOW_BYTES)

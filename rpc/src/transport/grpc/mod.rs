@@ -24,6 +24,8 @@ mod timeout;
 #[cfg(feature = "grpc-tls")]
 mod tls;
 
+#[cfg(feature = "grpc-tls")]
+pub use self::tls::{ClientTls, ServerTls};
 pub use self::{
     client::Grpc,
     config::{

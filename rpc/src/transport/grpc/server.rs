@@ -8,10 +8,12 @@ use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, ToSocketAddrs},
     task::JoinSet,
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout},
 };
 use tonic::{body::Body as TonicBody, server::NamedService};
 
+#[cfg(feature = "grpc-tls")]
+use super::tls::ServerTls;
 use super::{
     accepted,
     answer::Terms,
@@ -40,6 +42,8 @@ pub struct GrpcServer {
     accept: Vec<Encoding>,
     send: Vec<Encoding>,
     beside: HashMap<&'static str, Box<dyn Mounted>>,
+    #[cfg(feature = "grpc-tls")]
+    tls: Option<ServerTls>,
 }
 
 impl GrpcServer {
@@ -58,7 +62,17 @@ impl GrpcServer {
             accept: Encoding::ALL.to_vec(),
             send: Vec::new(),
             beside: HashMap::new(),
+            #[cfg(feature = "grpc-tls")]
+            tls: None,
         }
+    }
+
+    /// Encrypts its connections.
+    #[cfg(feature = "grpc-tls")]
+    #[must_use]
+    pub fn tls(mut self, tls: ServerTls) -> Self {
+        self.tls = Some(tls);
+        self
     }
 
     /// Sets in which encodings compressed requests are read; by default in [all](Encoding::ALL).
@@ -122,7 +136,11 @@ impl GrpcServer {
         let max_message_bytes = self.config.max_message_bytes.min(MAX_MESSAGE_BYTES);
         let terms = Terms::new(self.accept, self.send, max_message_bytes);
         let shared = Arc::new(Shared::new(self.router, terms, self.beside, self.config));
-        let accepting = tokio::spawn(accept_loop(Arc::clone(&shared), listener));
+        let security = Security {
+            #[cfg(feature = "grpc-tls")]
+            tls: self.tls,
+        };
+        let accepting = tokio::spawn(accept_loop(Arc::clone(&shared), security, listener));
         GrpcHandle {
             shared,
             local_addr,
@@ -168,7 +186,14 @@ impl GrpcHandle {
 
 const FOREVER: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
 
-async fn accept_loop<L: Listener>(shared: Arc<Shared>, mut listener: L) {
+/// How connections are encrypted, if they are.
+#[derive(Clone)]
+struct Security {
+    #[cfg(feature = "grpc-tls")]
+    tls: Option<ServerTls>,
+}
+
+async fn accept_loop<L: Listener>(shared: Arc<Shared>, security: Security, mut listener: L) {
     let mut handshakes = JoinSet::new();
     loop {
         if handshakes.len() >= shared.config.max_handshakes.max(1) {
@@ -178,7 +203,9 @@ async fn accept_loop<L: Listener>(shared: Arc<Shared>, mut listener: L) {
         tokio::select! {
             incoming = listener.accept() => match incoming {
                 Ok((io, peer)) => match Place::take(&shared) {
-                    Some(place) => drop(handshakes.spawn(handshake(Arc::clone(&shared), io, peer, place))),
+                    Some(place) => {
+                        handshakes.spawn(handshake(place, security.clone(), io, peer));
+                    }
                     None => tracing::warn!(%peer, "refused a connection: there are as many as may be"),
                 },
                 Err(error) => {
@@ -194,22 +221,40 @@ async fn accept_loop<L: Listener>(shared: Arc<Shared>, mut listener: L) {
 /// How long nothing is accepted after that failed: mostly there are no file descriptors left, and asking at once changes nothing.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-async fn handshake<I>(shared: Arc<Shared>, io: I, peer: Peer, place: Place)
+/// Shakes hands within the time for it, and gives the connection to a task of its own: it outlives the accept loop, so that a
+/// shutdown can drain it.
+async fn handshake<I>(place: Place, security: Security, io: I, peer: Peer)
 where
     I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let open = accepted::open(&shared.config, io);
-    match tokio::time::timeout(shared.config.handshake_timeout, open).await {
-        // A task of its own: it outlives the accept loop, so that a shutdown can drain it.
-        Ok(Ok(connection)) => {
-            tokio::spawn(async move {
-                tracing::debug!(%peer, "a connection was opened");
-                accepted::serve(&shared, connection, peer.clone()).await;
-                tracing::debug!(%peer, "a connection ended");
-                drop(place);
-            });
+    let limit = place.shared().config.handshake_timeout;
+    let address = peer.clone();
+    let shaken = timeout(limit, async {
+        #[cfg(feature = "grpc-tls")]
+        if let Some(tls) = &security.tls {
+            let (stream, certified) = tls.accept(io).await?;
+            return open(place, stream, certified.unwrap_or(peer)).await;
         }
-        Ok(Err(error)) => tracing::debug!(%peer, %error, "a handshake failed"),
-        Err(_) => tracing::debug!(%peer, "a handshake took too long"),
+        let Security { .. } = security;
+        open(place, io, peer).await
+    });
+    match shaken.await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(peer = %address, %error, "a handshake failed"),
+        Err(_) => tracing::debug!(peer = %address, "a handshake took too long"),
     }
+}
+
+async fn open<I>(place: Place, io: I, peer: Peer) -> io::Result<()>
+where
+    I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let connection = accepted::open(&place.shared().config, io).await?;
+    tokio::spawn(async move {
+        tracing::debug!(%peer, "a connection was opened");
+        accepted::serve(place.shared(), connection, peer.clone()).await;
+        tracing::debug!(%peer, "a connection ended");
+        drop(place);
+    });
+    Ok(())
 }

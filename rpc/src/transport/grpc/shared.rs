@@ -138,6 +138,12 @@ impl Place {
     }
 }
 
+impl Place {
+    pub(super) const fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
         self.shared.open.send_modify(|open| *open -= 1);
