@@ -1,12 +1,11 @@
-//! One accepted connection: HTTP/2 on it, its calls, its end. Which connections there are is not known here.
+//! One accepted connection of HTTP/2: its calls, and its end. What a call is answered lives in `served`.
 
 use std::{
     future::{Future, poll_fn},
     io,
     pin::{Pin, pin},
     sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
+    task::Poll,
 };
 
 use bytes::Bytes;
@@ -14,32 +13,24 @@ use h2::{
     Reason,
     server::{Connection, SendResponse},
 };
-use http_body::{Body as HttpBody, Frame};
+use http_body::Body as _;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    sync::Notify,
-    time::{Instant, Sleep, sleep, sleep_until},
+    time::{Sleep, sleep_until},
 };
-use tonic::body::Body as TonicBody;
 
 use super::{
     alive::Alive,
-    answer::{answer, refused},
+    answer::refused,
     config::{
         CONNECTION_WINDOW_BYTES, GrpcConfig, MAX_FRAME_BYTES, MAX_HEADER_BYTES, SEND_BUFFER_BYTES,
         STREAM_WINDOW_BYTES,
     },
-    outbound::Outbound,
+    served::{Accepted, Ending, ResponseBody, drained, was_cut},
     shared::Shared,
     stream::{Pump, RecvBody},
 };
-use crate::{
-    call::Peer,
-    status::{Result, Status},
-};
-
-/// How long answers that end cut calls have to leave, before the connection is closed all the same.
-const LINGER: Duration = Duration::from_secs(1);
+use crate::call::Peer;
 
 /// Begins HTTP/2.
 ///
@@ -71,11 +62,7 @@ where
         .config
         .keep_alive
         .and_then(|config| Some(Alive::new(config, h2.ping_pong()?)));
-    let connection = Arc::new(Accepted {
-        shared: Arc::clone(shared),
-        peer,
-        cut: Notify::new(),
-    });
+    let connection = Arc::new(Accepted::new(shared, peer));
     let mut drain = shared.drained();
     let mut ending = None;
     loop {
@@ -96,49 +83,13 @@ where
             }
             until = drained(&mut drain), if ending.is_none() => {
                 h2.graceful_shutdown();
-                ending = Some(Ending { at: Box::pin(sleep_until(until)), cut: false });
+                ending = Some(Ending::at(until));
             }
-            () = at(&mut ending) => {
-                let Some(ending) = &mut ending else { continue };
-                if ending.cut {
-                    return;
-                }
-                tracing::warn!(peer = %connection.peer, "calls were cut: they did not end before the shutdown's deadline");
-                connection.cut.notify_waiters();
-                *ending = Ending { at: Box::pin(sleep(LINGER)), cut: true };
+            over = Ending::next(&mut ending, &connection) => if over {
+                return;
             }
         }
     }
-}
-
-/// The end of a connection that drains: first that of its calls, then its own.
-struct Ending {
-    at: Pin<Box<Sleep>>,
-    cut: bool,
-}
-
-async fn at(ending: &mut Option<Ending>) {
-    match ending {
-        Some(ending) => ending.at.as_mut().await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn drained(drain: &mut tokio::sync::watch::Receiver<Option<Instant>>) -> Instant {
-    let until = drain.wait_for(Option::is_some).await.map(|until| *until);
-    match until {
-        Ok(until) => until.unwrap_or_else(Instant::now),
-        // Whoever could say so is gone: nobody will.
-        Err(_) => std::future::pending().await,
-    }
-}
-
-/// One connection, as its calls share it.
-struct Accepted {
-    shared: Arc<Shared>,
-    peer: Peer,
-    /// Ends the calls in flight.
-    cut: Notify,
 }
 
 /// Runs a call right here as far as it gets without waiting: most need no task of their own.
@@ -161,11 +112,7 @@ async fn serve_call(
     let place = connection.shared.begin();
     let answered = {
         let refusal = place.as_ref().err().cloned();
-        let mut answer = pin!(answer_call(
-            &connection,
-            refusal,
-            request.map(RecvBody::new)
-        ));
+        let mut answer = pin!(connection.answer(refusal, request.map(RecvBody::new)));
         let mut cut = pin!(connection.cut.notified());
         poll_fn(|cx| {
             if let Poll::Ready(response) = answer.as_mut().poll(cx) {
@@ -195,36 +142,6 @@ async fn serve_call(
             respond.send_reset(Reason::INTERNAL_ERROR);
         }
     }
-}
-
-async fn answer_call(
-    connection: &Accepted,
-    refusal: Option<Status>,
-    request: http::Request<RecvBody>,
-) -> http::Response<ResponseBody> {
-    let Accepted { shared, peer, .. } = connection;
-    let service = request.uri().path().split('/').nth(1).unwrap_or_default();
-    if !shared.beside.is_empty()
-        && let Some(mounted) = shared.beside.get(service)
-    {
-        return match refusal {
-            Some(status) => refused(&status).map(ResponseBody::Ours),
-            None => {
-                let mut request = request.map(TonicBody::new);
-                request.extensions_mut().insert(peer.clone());
-                mounted.call(request).await.map(ResponseBody::Theirs)
-            }
-        };
-    }
-    answer(
-        &shared.router,
-        &shared.terms,
-        peer.clone(),
-        refusal,
-        request,
-    )
-    .await
-    .map(ResponseBody::Ours)
 }
 
 /// Sends the body of a response; gives it up at the call's deadline even if the peer does not read.
@@ -257,52 +174,4 @@ async fn send(connection: &Accepted, stream: h2::SendStream<Bytes>, body: Respon
         }
     })
     .await;
-}
-
-fn was_cut() -> Status {
-    Status::unavailable("the server has shut down before the call ended")
-}
-
-/// What a response is made of: by us, or by a service beside the router.
-enum ResponseBody {
-    Ours(Outbound),
-    Theirs(TonicBody),
-}
-
-impl ResponseBody {
-    const fn deadline(&self) -> Option<Instant> {
-        match self {
-            Self::Ours(body) => body.deadline(),
-            Self::Theirs(_) => None,
-        }
-    }
-
-    fn cut(&mut self, status: Status) {
-        match self {
-            Self::Ours(body) => body.cut(status),
-            Self::Theirs(_) => *self = Self::Ours(Outbound::ended(status)),
-        }
-    }
-}
-
-impl HttpBody for ResponseBody {
-    type Data = Bytes;
-    type Error = Box<dyn std::error::Error + Send + Sync>;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        match self.get_mut() {
-            Self::Ours(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
-            Self::Theirs(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match self {
-            Self::Ours(body) => body.is_end_stream(),
-            Self::Theirs(body) => body.is_end_stream(),
-        }
-    }
 }

@@ -11,10 +11,15 @@ mod dialled;
 mod encoding;
 mod frame;
 mod headers;
+#[cfg(feature = "grpc-web")]
+mod http1;
 mod inbound;
 mod listener;
 mod oneway;
 mod outbound;
+#[cfg(feature = "grpc-reflection")]
+mod reflection;
+mod served;
 mod server;
 mod service;
 mod shared;
@@ -23,9 +28,13 @@ mod stream;
 mod timeout;
 #[cfg(feature = "grpc-tls")]
 mod tls;
+#[cfg(feature = "grpc-web")]
+mod web;
 
 #[cfg(feature = "grpc-tls")]
 pub use self::tls::{ClientTls, ServerTls};
+#[cfg(feature = "grpc-web")]
+pub use self::web::Origins;
 pub use self::{
     client::Grpc,
     config::{

@@ -12,8 +12,12 @@ use tokio::{
 };
 use tonic::{body::Body as TonicBody, server::NamedService};
 
+#[cfg(feature = "grpc-web")]
+use super::http1;
 #[cfg(feature = "grpc-tls")]
 use super::tls::ServerTls;
+#[cfg(feature = "grpc-web")]
+use super::web::Origins;
 use super::{
     accepted,
     answer::Terms,
@@ -44,6 +48,8 @@ pub struct GrpcServer {
     beside: HashMap<&'static str, Box<dyn Mounted>>,
     #[cfg(feature = "grpc-tls")]
     tls: Option<ServerTls>,
+    #[cfg(feature = "grpc-web")]
+    web: Option<Origins>,
 }
 
 impl GrpcServer {
@@ -64,6 +70,8 @@ impl GrpcServer {
             beside: HashMap::new(),
             #[cfg(feature = "grpc-tls")]
             tls: None,
+            #[cfg(feature = "grpc-web")]
+            web: None,
         }
     }
 
@@ -73,6 +81,30 @@ impl GrpcServer {
     pub fn tls(mut self, tls: ServerTls) -> Self {
         self.tls = Some(tls);
         self
+    }
+
+    /// Lets browsers call, over HTTP/1.1 and HTTP/2, from pages of these origins: all methods, by
+    /// [gRPC-Web](https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-WEB.md) as bytes or as text, so that those take no stream of
+    /// requests.
+    #[cfg(feature = "grpc-web")]
+    #[must_use]
+    pub fn web(mut self, origins: Origins) -> Self {
+        self.web = Some(origins);
+        self
+    }
+
+    /// Lets clients ask what services there are, and what messages they are made of: `grpc.reflection.v1` and its `v1alpha`, which
+    /// many tools still ask first. It tells everybody, whatever the layers of the router say of calls.
+    ///
+    /// # Errors
+    /// Two types of a package have one name.
+    ///
+    /// # Panics
+    /// If the router serves reflection itself.
+    #[cfg(feature = "grpc-reflection")]
+    pub fn reflection(self) -> Result<Self, crate::proto::NameClash> {
+        let (v1, v1alpha) = super::reflection::services(&self.router)?;
+        Ok(self.add_service(v1).add_service(v1alpha))
     }
 
     /// Sets in which encodings compressed requests are read; by default in [all](Encoding::ALL).
@@ -135,10 +167,21 @@ impl GrpcServer {
         let local_addr = listener.local_addr();
         let max_message_bytes = self.config.max_message_bytes.min(MAX_MESSAGE_BYTES);
         let terms = Terms::new(self.accept, self.send, max_message_bytes);
-        let shared = Arc::new(Shared::new(self.router, terms, self.beside, self.config));
+        #[allow(unused_mut, reason = "features set more of it")]
+        let mut shared = Shared::new(self.router, terms, self.beside, self.config);
+        #[cfg(feature = "grpc-web")]
+        {
+            shared.web = self.web;
+        }
+        let shared = Arc::new(shared);
         let security = Security {
-            #[cfg(feature = "grpc-tls")]
+            #[cfg(all(feature = "grpc-tls", not(feature = "grpc-web")))]
             tls: self.tls,
+            #[cfg(all(feature = "grpc-tls", feature = "grpc-web"))]
+            tls: match shared.web {
+                Some(_) => self.tls.map(ServerTls::with_http1),
+                None => self.tls,
+            },
         };
         let accepting = tokio::spawn(accept_loop(Arc::clone(&shared), security, listener));
         GrpcHandle {
@@ -249,6 +292,20 @@ async fn open<I>(place: Place, io: I, peer: Peer) -> io::Result<()>
 where
     I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
+    #[cfg(feature = "grpc-web")]
+    let io = if place.shared().web.is_some() {
+        let io = http1::Peeked::read(io).await?;
+        if !io.is_http2() {
+            tokio::spawn(async move {
+                http1::serve(place.shared(), io, peer).await;
+                drop(place);
+            });
+            return Ok(());
+        }
+        io
+    } else {
+        http1::Peeked::unread(io)
+    };
     let connection = accepted::open(&place.shared().config, io).await?;
     tokio::spawn(async move {
         tracing::debug!(%peer, "a connection was opened");

@@ -29,6 +29,9 @@ pub(super) struct Shared {
     pub(super) terms: Terms,
     pub(super) beside: HashMap<&'static str, Box<dyn Mounted>>,
     pub(super) config: GrpcConfig,
+    /// The pages that may call, if browsers may at all.
+    #[cfg(feature = "grpc-web")]
+    pub(super) web: Option<super::web::Origins>,
     calls: AtomicUsize,
     drain: watch::Sender<Option<Instant>>,
     places: Arc<Semaphore>,
@@ -47,6 +50,8 @@ impl Shared {
             terms,
             beside,
             config,
+            #[cfg(feature = "grpc-web")]
+            web: None,
             calls: AtomicUsize::new(0),
             drain: watch::Sender::new(None),
             places: Arc::new(Semaphore::new(

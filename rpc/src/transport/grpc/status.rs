@@ -204,14 +204,18 @@ pub(super) fn of_error(
         }
         if let Some(h2) = error.downcast_ref::<h2::Error>() {
             if let Some(reason) = h2.reason() {
-                code = of_reason(reason);
+                // What ends a connection says nothing of this call.
+                code = if h2.is_go_away() {
+                    Code::Unavailable
+                } else {
+                    of_reason(reason)
+                };
             }
             // A stream that a GOAWAY of the peer ends is one that the peer says it has not begun.
             if h2.is_remote()
                 && (h2.is_go_away() || h2.reason() == Some(h2::Reason::REFUSED_STREAM))
             {
                 accepted = false;
-                code = Code::Unavailable;
             }
         }
         let says = error.to_string();

@@ -68,6 +68,14 @@ impl ServerTls {
         Self(Arc::new(config))
     }
 
+    /// Also for browsers, which may speak no HTTP/2.
+    #[cfg(feature = "grpc-web")]
+    pub(super) fn with_http1(mut self) -> Self {
+        let config = Arc::make_mut(&mut self.0);
+        config.alpn_protocols = vec![ALPN.to_vec(), b"http/1.1".to_vec()];
+        self
+    }
+
     /// Shakes hands with a client; says who it is, if it has shown a certificate.
     pub(super) async fn accept<I>(
         &self,
