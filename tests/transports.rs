@@ -1,5 +1,11 @@
 //! Every transport passes the conformance suite, by one line each.
 
+use std::{
+    any::Any,
+    net::SocketAddr,
+    sync::{Arc, OnceLock},
+};
+
 use blixard_rpc::{
     Channel, Memory, Router,
     call::Peer,
@@ -9,13 +15,24 @@ use blixard_rpc::{
         MAX_LANES_PER_CONNECTION, MAX_OUTBOUND_BYTES,
     },
     testing::conformance::{Connected, Queued, Queues},
-    transport::iroh::STREAM_WINDOW_BYTES,
+    transport::{
+        grpc::{
+            CONNECTION_WINDOW_BYTES, Grpc, GrpcConnector, GrpcServer, GrpcService,
+            SEND_BUFFER_BYTES, STREAM_WINDOW_BYTES as GRPC_WINDOW_BYTES,
+        },
+        iroh::STREAM_WINDOW_BYTES,
+    },
 };
 use blixard_tests::net::{dial_from, endpoint, serve};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_stream::wrappers::TcpListenerStream;
 
 blixard_rpc::conformance!(memory, memory(Codec::Postcard));
 blixard_rpc::conformance!(memory_protobuf, memory(Codec::Protobuf));
 blixard_rpc::conformance!(iroh, iroh);
+blixard_rpc::conformance!(grpc, grpc);
+blixard_rpc::conformance!(grpc_by_tonic, grpc_by_tonic);
+blixard_rpc::conformance!(grpc_in_tonic, grpc_in_tonic);
 
 fn memory(codec: Codec) -> impl AsyncFnOnce(Router) -> Connected {
     async move |router| Connected {
@@ -54,4 +71,81 @@ async fn iroh(router: Router) -> Connected {
         }),
         keep: Box::new(server),
     }
+}
+
+async fn grpc(router: Router) -> Connected {
+    let server = GrpcServer::new(router).bind("127.0.0.1:0").await;
+    let server = server.expect("loopback can be bound");
+    let address = server.local_addr().expect("it listens on an address");
+    let connection = GrpcConnector::new().dial(&address.into()).await;
+    let connection = connection.expect("the server answers");
+    Connected {
+        client: Peer::Address(connection.local_addr().expect("it has an address")),
+        ..connected(Channel::new(connection), Box::new(server))
+    }
+}
+
+/// Over tonic's own channel.
+async fn grpc_by_tonic(router: Router) -> Connected {
+    let server = GrpcServer::new(router).bind("127.0.0.1:0").await;
+    let server = server.expect("loopback can be bound");
+    let address = server.local_addr().expect("it listens on an address");
+    let (channel, client) = tonics_channel(address).await;
+    Connected {
+        client,
+        ..connected(Channel::new(Grpc::new(channel)), Box::new(server))
+    }
+}
+
+/// Over tonic's own channel and server.
+async fn grpc_in_tonic(router: Router) -> Connected {
+    let listener = TcpListener::bind("127.0.0.1:0").await;
+    let listener = listener.expect("loopback can be bound");
+    let address = listener.local_addr().expect("it listens on an address");
+    let everything = axum::Router::new().fallback_service(GrpcService::new(router));
+    let server = tonic::transport::Server::builder()
+        .initial_stream_window_size(GRPC_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_concurrent_streams(1024)
+        .add_routes(tonic::service::Routes::from(everything));
+    let server = tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
+    let (channel, client) = tonics_channel(address).await;
+    Connected {
+        client,
+        ..connected(Channel::new(Grpc::new(channel)), Box::new(server))
+    }
+}
+
+fn connected(channel: Channel, keep: Box<dyn Any + Send + Sync>) -> Connected {
+    Connected {
+        channel,
+        codec: Codec::Protobuf,
+        client: Peer::Unknown,
+        ahead_bytes: GRPC_WINDOW_BYTES as usize + SEND_BUFFER_BYTES,
+        queued: Queued::Unknown("h2 does not say what lies in its buffers"),
+        keep,
+    }
+}
+
+/// A channel of tonic's, and as whom its connection is seen.
+async fn tonics_channel(server: SocketAddr) -> (tonic::transport::Channel, Peer) {
+    let endpoint = tonic::transport::Endpoint::from_shared(format!("http://{server}"))
+        .expect("it is an address")
+        .initial_stream_window_size(GRPC_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES);
+    let local = Arc::new(OnceLock::new());
+    let seen = Arc::clone(&local);
+    let connector = tower::service_fn(move |_: http::Uri| {
+        let seen = Arc::clone(&seen);
+        async move {
+            let stream = TcpStream::connect(server).await?;
+            stream.set_nodelay(true)?;
+            seen.get_or_init(|| stream.local_addr());
+            Ok::<_, std::io::Error>(hyper_util::rt::TokioIo::new(stream))
+        }
+    });
+    let channel = endpoint.connect_with_connector(connector).await;
+    let address = local.get().expect("it has connected").as_ref();
+    let address = *address.expect("it has an address");
+    (channel.expect("the server answers"), Peer::Address(address))
 }

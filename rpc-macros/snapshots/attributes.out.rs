@@ -92,13 +92,11 @@ const _: () = {
         }
     }
     impl<__T: Attributes> __rpc::Service<__T> for AttributesService {
+        const NAME: &'static str = "demo.v1.Everything";
         fn descriptor() -> &'static __rpc::ServiceDescriptor {
             &__SERVICE
         }
-        async fn serve(
-            target: __rpc::Arc<__T>,
-            mut call: __rpc::Call,
-        ) -> __rpc::Result<__rpc::Response> {
+        async fn serve(target: __rpc::Arc<__T>, mut call: __rpc::Call) -> __rpc::Answer {
             match call.index() {
                 0 => {
                     __rpc::fails_with::<Failure, _>(call)

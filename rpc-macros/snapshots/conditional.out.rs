@@ -59,13 +59,11 @@ const _: () = {
         }
     }
     impl<__T: Conditional> __rpc::Service<__T> for ConditionalService {
+        const NAME: &'static str = "Conditional";
         fn descriptor() -> &'static __rpc::ServiceDescriptor {
             &__SERVICE
         }
-        async fn serve(
-            target: __rpc::Arc<__T>,
-            call: __rpc::Call,
-        ) -> __rpc::Result<__rpc::Response> {
+        async fn serve(target: __rpc::Arc<__T>, call: __rpc::Call) -> __rpc::Answer {
             match call.index() {
                 0 => call.unary(|()| target.first()).await,
                 #[cfg(feature = "extra")]

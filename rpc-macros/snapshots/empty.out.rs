@@ -26,13 +26,11 @@ const _: () = {
         }
     }
     impl<__T: Empty> __rpc::Service<__T> for EmptyService {
+        const NAME: &'static str = "Empty";
         fn descriptor() -> &'static __rpc::ServiceDescriptor {
             &__SERVICE
         }
-        async fn serve(
-            _: __rpc::Arc<__T>,
-            call: __rpc::Call,
-        ) -> __rpc::Result<__rpc::Response> {
+        async fn serve(_: __rpc::Arc<__T>, call: __rpc::Call) -> __rpc::Answer {
             match call.index() {
                 _ => call.unimplemented(),
             }

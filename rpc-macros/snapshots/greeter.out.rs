@@ -80,13 +80,11 @@ const _: () = {
         }
     }
     impl<__T: Greeter> __rpc::Service<__T> for GreeterService {
+        const NAME: &'static str = "demo.v1.Greeter";
         fn descriptor() -> &'static __rpc::ServiceDescriptor {
             &__SERVICE
         }
-        async fn serve(
-            target: __rpc::Arc<__T>,
-            mut call: __rpc::Call,
-        ) -> __rpc::Result<__rpc::Response> {
+        async fn serve(target: __rpc::Arc<__T>, mut call: __rpc::Call) -> __rpc::Answer {
             match call.index() {
                 0 => {
                     call.unary(|request: GreeterGreetRequest| {

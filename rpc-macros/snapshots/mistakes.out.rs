@@ -37,10 +37,11 @@ const _: () = {
         }
     }
     impl<__T: Mistakes> __rpc::Service<__T> for MistakesService {
+        const NAME: &'static str = "";
         fn descriptor() -> &'static __rpc::ServiceDescriptor {
             ::core::unreachable!()
         }
-        async fn serve(_: &__T, call: __rpc::Call) -> __rpc::Result<__rpc::Response> {
+        async fn serve(_: &__T, call: __rpc::Call) -> __rpc::Answer {
             call.unimplemented()
         }
     }

@@ -37,6 +37,9 @@ pub use crate::{
     status::{Result, Status},
 };
 
+/// What a service answers a call with: short, since it stands in every expansion.
+pub type Answer = Result<Response>;
+
 /// Makes a message of a type that has [`Fields`] and serde's traits.
 #[doc(hidden)]
 #[macro_export]

@@ -304,7 +304,7 @@ async fn heads_and_hellos() {
         case(
             "129 entries",
             entries(129, &[0x1a, 3, 0x0a, 1, b'k']),
-            Want::Closed("the limit is 16384"),
+            Want::Closed("the limit is 8192"),
         ),
         case(
             "10 000 empty entries",
@@ -312,9 +312,9 @@ async fn heads_and_hellos() {
             Want::Closed("malformed metadata"),
         ),
         case(
-            "an entry of 16 KiB",
+            "an entry of 8 KiB",
             request_with(&head_with(&path("Echo"), &longest)),
-            Want::Closed("the limit is 16384"),
+            Want::Closed("the limit is 8192"),
         ),
         case(
             "a key in capitals",

@@ -243,7 +243,7 @@ async fn answers_on_a_lane() {
                 "200 entries",
                 |id| frame(RESPONSE, PROTOBUF, id, &call(&metadata_bomb(), &[])),
                 Code::ResourceExhausted,
-                "limit is 16384",
+                "limit is 8192",
             ),
             kept(
                 "message of noise",

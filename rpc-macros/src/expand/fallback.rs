@@ -87,13 +87,14 @@ fn implementations(input: &Input) -> TokenStream {
     quote! {
         #own
         impl<__T: #ident> __rpc::Service<__T> for #marker {
+            const NAME: &'static str = "";
             fn descriptor() -> &'static __rpc::ServiceDescriptor {
                 ::core::unreachable!()
             }
             async fn serve(
                 _: &__T,
                 call: __rpc::Call,
-            ) -> __rpc::Result<__rpc::Response> {
+            ) -> __rpc::Answer {
                 call.unimplemented()
             }
         }

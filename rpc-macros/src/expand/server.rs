@@ -8,7 +8,9 @@ use crate::model::{Field, Method, Request, Service};
 
 /// What makes a service of every implementation of the trait.
 pub(super) fn server(service: &Service) -> TokenStream {
-    let Service { ident, .. } = service;
+    let Service {
+        ident, full_name, ..
+    } = service;
     let marker = service.marker();
     let arms = service
         .methods
@@ -27,13 +29,14 @@ pub(super) fn server(service: &Service) -> TokenStream {
     };
     quote! {
         impl<__T: #ident> __rpc::Service<__T> for #marker {
+            const NAME: &'static str = #full_name;
             fn descriptor() -> &'static __rpc::ServiceDescriptor {
                 &__SERVICE
             }
             async fn serve(
                 #parameter: __rpc::Arc<__T>,
                 #mutable call: __rpc::Call,
-            ) -> __rpc::Result<__rpc::Response> {
+            ) -> __rpc::Answer {
                 match call.index() {
                     #(#arms)*
                     _ => call.unimplemented(),

@@ -1,6 +1,7 @@
 //! What travels through a [`Dispatch`](crate::Dispatch): a [`Request`] one way, a [`Response`] the other, each with a [`Body`].
 
 mod body;
+mod certificate;
 mod context;
 mod encode;
 mod error;
@@ -12,8 +13,9 @@ mod streaming;
 
 pub use crate::codec::Codec;
 pub use body::{Body, BodyStream};
+pub use certificate::Certificate;
 pub use context::Context;
-pub(crate) use encode::{Coding, check_metadata};
+pub(crate) use encode::{Coding, check_metadata, check_size};
 pub use error::CallError;
 #[doc(hidden)]
 pub use error::fails_with;

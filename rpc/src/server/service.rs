@@ -16,6 +16,9 @@ use crate::{
 
 /// What `#[iroh_service]` implements for the marker of a service, for every implementation `T` of its trait.
 pub trait Service<T>: Send + Sync + 'static {
+    /// The full name of the service, as a constant: what tonic routes by.
+    const NAME: &'static str;
+
     /// The service.
     fn descriptor() -> &'static ServiceDescriptor;
 

@@ -1,5 +1,7 @@
 //! What carries calls: each transport is one folder or file, and none knows of another.
 
+#[cfg(feature = "grpc")]
+pub mod grpc;
 #[cfg(feature = "iroh")]
 pub mod iroh;
 mod memory;

@@ -21,7 +21,10 @@ pub const BATCH_BYTES: usize = 64 * 1024;
 pub const MAX_PATH_BYTES: usize = 1024;
 
 /// The most metadata, each way, counted as [`Metadata::size_bytes`](crate::Metadata::size_bytes) does.
-pub const MAX_METADATA_BYTES: usize = 16 * 1024;
+///
+/// On every transport what gRPC suggests for its own: there, in base64 and with the headers of the call, it stays below the 16 KiB
+/// over which other libraries refuse a block of headers. A call that one transport carries is one that all carry.
+pub const MAX_METADATA_BYTES: usize = 8 * 1024;
 
 /// The most entries of metadata, each way.
 pub const MAX_METADATA_ENTRIES: usize = 128;

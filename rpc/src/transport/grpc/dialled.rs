@@ -1,0 +1,255 @@
+//! [`GrpcConnection`]: one HTTP/2 connection to a server, and the calls on it. How it is opened is not known here.
+
+use std::{
+    fmt,
+    future::{Future, poll_fn},
+    net::SocketAddr,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use h2::client::SendRequest;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    runtime::Handle,
+    sync::{oneshot, watch},
+    task::AbortHandle,
+};
+
+use super::{
+    alive::Alive,
+    ask::{Origin, Terms, ask},
+    config::{
+        CONNECTION_WINDOW_BYTES, KeepAlive, MAX_FRAME_BYTES, MAX_RESPONSE_HEADER_BYTES,
+        SEND_BUFFER_BYTES, STREAM_WINDOW_BYTES,
+    },
+    oneway::Oneway,
+    outbound::Outbound,
+    status::{self, Sent},
+    stream::{Pump, RecvBody},
+};
+use crate::{
+    call::{Request, Response},
+    dispatch::Dispatch,
+    status::{Result, Status},
+};
+
+/// An open connection to a gRPC server; a clone is another handle of the same one.
+///
+/// It is closed when the last handle is dropped and the calls on it have ended.
+#[derive(Clone)]
+pub struct GrpcConnection(Arc<Inner>);
+
+/// How a connection is used.
+pub(super) struct Settings {
+    pub(super) origin: Origin,
+    pub(super) terms: Arc<Terms>,
+    pub(super) keep_alive: Option<KeepAlive>,
+    pub(super) local_addr: Option<SocketAddr>,
+}
+
+struct Inner {
+    send: SendRequest<Bytes>,
+    origin: Origin,
+    terms: Arc<Terms>,
+    oneway: Oneway,
+    runtime: Handle,
+    local_addr: Option<SocketAddr>,
+    /// Why the connection takes no new calls, once it does not.
+    retired: watch::Receiver<Option<Status>>,
+    /// Tells the connection's task that the last handle is gone.
+    _handles: oneshot::Sender<()>,
+}
+
+impl GrpcConnection {
+    /// Begins HTTP/2 on a stream of bytes.
+    pub(super) async fn open<I>(io: I, settings: Settings) -> Result<Self, h2::Error>
+    where
+        I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let Settings {
+            origin,
+            terms,
+            keep_alive,
+            local_addr,
+        } = settings;
+        let mut builder = h2::client::Builder::new();
+        builder
+            .initial_window_size(STREAM_WINDOW_BYTES)
+            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+            .max_frame_size(MAX_FRAME_BYTES)
+            .max_header_list_size(MAX_RESPONSE_HEADER_BYTES)
+            .max_send_buffer_size(SEND_BUFFER_BYTES)
+            .enable_push(false);
+        let (send, mut connection) = builder.handshake(io).await?;
+        let alive = keep_alive.and_then(|config| Some(Alive::new(config, connection.ping_pong()?)));
+        let (retire, retired) = watch::channel(None);
+        let (handles, gone) = oneshot::channel();
+        tokio::spawn(drive(
+            connection,
+            Watched {
+                probe: Some(send.clone()),
+                gone,
+                alive,
+                retire,
+            },
+        ));
+        Ok(Self(Arc::new(Inner {
+            send,
+            origin,
+            terms,
+            oneway: Oneway::default(),
+            runtime: Handle::current(),
+            local_addr,
+            retired,
+            _handles: handles,
+        })))
+    }
+
+    /// From which address the server sees the calls come, where nothing between the two hides it.
+    #[must_use]
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        self.0.local_addr
+    }
+
+    /// Resolves when the connection takes no new calls, with the reason; those in flight may go on.
+    pub async fn retired(&self) -> Status {
+        let mut retired = self.0.retired.clone();
+        let lost = || Status::unavailable("the connection was closed").with_not_accepted();
+        match retired.wait_for(Option::is_some).await {
+            Ok(status) => status.clone().unwrap_or_else(lost),
+            Err(_) => lost(),
+        }
+    }
+
+    async fn call(&self, request: Request) -> Result<Response> {
+        let inner = &self.0;
+        let (request, asked) = ask(request, &inner.terms, &inner.origin)?;
+        let (head, body) = request.into_parts();
+        let head = http::Request::from_parts(head, ());
+        // A handle of its own has no call that waits, so that it need not be asked whether it is ready.
+        let (mut response, stream) = inner
+            .send
+            .clone()
+            .send_request(head, false)
+            .map_err(|error| status::of_error(error, asked.path(), Sent::No))?;
+        let mut pump = Some(Pump::new(stream, body));
+        let response = poll_fn(|cx| {
+            if let Some(sending) = &mut pump
+                && sending.poll(cx).is_ready()
+            {
+                pump = None;
+            }
+            Pin::new(&mut response).poll(cx)
+        })
+        .await
+        .map_err(|error| status::of_error(error, asked.path(), Sent::Maybe))?;
+        // What is left to send goes on while the responses are read, and ends with them.
+        let sending = pump.map(|pump| Sending::spawn(&inner.runtime, pump));
+        asked.answered(response.map(RecvBody::new), sending).await
+    }
+}
+
+impl Dispatch for GrpcConnection {
+    async fn dispatch(&self, request: Request) -> Result<Response> {
+        if request.is_oneway() {
+            let path = request.method.path().to_owned();
+            let this = self.clone();
+            let call = async move { this.call(request).await };
+            self.0.oneway.run(path, call).await
+        } else {
+            self.call(request).await
+        }
+    }
+}
+
+impl fmt::Debug for GrpcConnection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GrpcConnection")
+            .field("origin", &self.0.origin)
+            .field("retired", &*self.0.retired.borrow())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Sends the rest of the requests; dropped, it gives them up, and HTTP/2 resets the stream.
+struct Sending(AbortHandle);
+
+impl Sending {
+    fn spawn(runtime: &Handle, mut pump: Pump<Outbound>) -> Self {
+        let sending = runtime.spawn(async move { poll_fn(|cx| pump.poll(cx)).await });
+        Self(sending.abort_handle())
+    }
+}
+
+impl Drop for Sending {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// What the task of a connection watches beside the connection itself.
+struct Watched {
+    /// Tells whether the connection takes new calls; `None` when nobody asks any more.
+    probe: Option<SendRequest<Bytes>>,
+    gone: oneshot::Receiver<()>,
+    alive: Option<Alive>,
+    retire: watch::Sender<Option<Status>>,
+}
+
+impl Watched {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Status> {
+        if self.probe.is_some() && Pin::new(&mut self.gone).poll(cx).is_ready() {
+            self.probe = None;
+        }
+        if let Some(probe) = &mut self.probe
+            && let Poll::Ready(Err(error)) = probe.poll_ready(cx)
+        {
+            self.probe = None;
+            self.retire(&format!("takes no new calls: {error}"));
+        }
+        if let Some(alive) = &mut self.alive
+            && alive.poll_lost(cx).is_ready()
+        {
+            return Poll::Ready(Status::unavailable("the server did not answer in time"));
+        }
+        Poll::Pending
+    }
+
+    fn retire(&self, reason: &str) {
+        self.retire.send_if_modified(|retired| {
+            let first = retired.is_none();
+            retired.get_or_insert_with(|| {
+                Status::unavailable(format!("the connection {reason}")).with_not_accepted()
+            });
+            first
+        });
+    }
+}
+
+async fn drive<I>(connection: h2::client::Connection<I, Bytes>, mut watched: Watched)
+where
+    I: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut connection = pin!(connection);
+    let end = poll_fn(|cx| {
+        // Twice: what the connection has read may have retired it, and a handle that goes may have been all that kept it.
+        for _ in 0..2 {
+            if let Poll::Ready(end) = connection.as_mut().poll(cx) {
+                return Poll::Ready(match end {
+                    Ok(()) => "was closed".to_owned(),
+                    Err(error) => format!("was lost: {error}"),
+                });
+            }
+            if let Poll::Ready(status) = watched.poll(cx) {
+                return Poll::Ready(format!("was given up: {}", status.message()));
+            }
+        }
+        Poll::Pending
+    })
+    .await;
+    tracing::debug!(end, "a connection ended");
+    watched.retire(&end);
+}

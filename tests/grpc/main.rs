@@ -1,0 +1,16 @@
+//! gRPC as its documents have it, and bad input: what clients get that speak HTTP/2 by hand. The tables are in ARCHITECTURE.md.
+
+#![allow(clippy::unwrap_used, reason = "tests say where they fail")]
+
+mod accepted;
+mod drain;
+mod floods;
+mod frames;
+mod malformed;
+mod raw;
+mod reflection;
+mod right;
+mod slow;
+mod target;
+mod tls;
+mod web;
