@@ -366,7 +366,8 @@ fn the_names_are_those_of_the_standard() {
 
 #[test]
 fn the_proto_is_the_one_that_is_checked_in() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../services/proto/grpc_health_v1.proto");
+    let path =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../services/proto/grpc/health/v1/health.proto");
     let printed = HealthService::descriptor().proto().unwrap();
     if env::var_os("UPDATE").is_some() {
         fs::write(&path, &printed).unwrap();
@@ -374,7 +375,7 @@ fn the_proto_is_the_one_that_is_checked_in() {
     let checked_in = fs::read_to_string(&path).unwrap_or_default();
     assert!(
         printed == checked_in,
-        "grpc.health.v1.Health is no longer what services/proto/grpc_health_v1.proto says. Clients of released versions, and of \
+        "grpc.health.v1.Health is no longer what services/proto/grpc/health/v1/health.proto says. Clients of released versions, and of \
          other languages, may break: a name, tag or type that was published must not change. If it is meant, run with UPDATE=1 and \
          review the difference. It is now:\n{printed}"
     );

@@ -26,18 +26,20 @@ pub(crate) trait Attributes: ::core::marker::Send + ::core::marker::Sync + 'stat
         Output = blixard_rpc::Result<()>,
     > + ::core::marker::Send;
 }
-///The request of [`Attributes::tagged`].
+///The request of [`Tagged`](Attributes::tagged).
 #[allow(missing_docs, missing_debug_implementations, non_snake_case, private_interfaces)]
 #[::blixard_rpc::message]
+#[proto_name("EverythingTaggedRequest")]
 pub(crate) struct AttributesTaggedRequest {
     /// Whom to find.
     #[tag(4)]
     pub(crate) name: String,
     pub(crate) limit: u32,
 }
-///The request of [`Attributes::one_tagged`].
+///The request of [`OneTagged`](Attributes::one_tagged).
 #[allow(missing_docs, missing_debug_implementations, non_snake_case, private_interfaces)]
 #[::blixard_rpc::message]
+#[proto_name("EverythingOneTaggedRequest")]
 pub(crate) struct AttributesOneTaggedRequest {
     #[tag(1)]
     pub(crate) after: Duration,
@@ -62,10 +64,11 @@ pub(crate) struct AttributesService;
 const _: () = {
     use ::blixard_rpc::codegen as __rpc;
     static __SERVICE: __rpc::ServiceDescriptor = __rpc::service(
-        "demo.v1.Everything",
-        "Everything that can be said of a method.",
-        __METHODS,
-    );
+            "demo.v1.Everything",
+            "Everything that can be said of a method.",
+            __METHODS,
+        )
+        .with_deprecated();
     static __METHODS: &[__rpc::MethodDescriptor] = &__rpc::methods(
         AttributesService::descriptor,
         [
@@ -77,7 +80,8 @@ const _: () = {
             __rpc::unary::<
                 AttributesTaggedRequest,
                 Vec<u8>,
-            >("/demo.v1.Everything/Tagged"),
+            >("/demo.v1.Everything/Tagged")
+                .with_deprecated(),
             __rpc::unary::<
                 AttributesOneTaggedRequest,
                 (),

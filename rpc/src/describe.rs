@@ -20,6 +20,8 @@ pub const fn service(
         name,
         docs,
         methods,
+        deprecated: false,
+        file_descriptor_set: None,
         compute_fingerprint: fingerprint,
         fingerprint: OnceLock::new(),
     }
@@ -84,11 +86,31 @@ const fn method<Q: Message, R: Message>(path: &'static str, shape: Shape) -> Met
         priority: Priority::Normal,
         max_message_bytes: None,
         docs: "",
+        deprecated: false,
+        argument: None,
         service: nowhere,
         request_coding: Coding::<Q>::ERASED,
         response_coding: Coding::<R>::ERASED,
         request: Q::describe,
         response: R::describe,
+    }
+}
+
+impl ServiceDescriptor {
+    /// As `#[iroh_service(file_descriptor_set = ..)]` says.
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn with_file_descriptor_set(mut self, set: &'static [u8]) -> Self {
+        self.file_descriptor_set = Some(set);
+        self
+    }
+
+    /// As `#[deprecated]` says.
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn with_deprecated(mut self) -> Self {
+        self.deprecated = true;
+        self
     }
 }
 
@@ -98,6 +120,22 @@ impl MethodDescriptor {
     #[must_use]
     pub const fn with_docs(mut self, docs: &'static str) -> Self {
         self.docs = docs;
+        self
+    }
+
+    /// With what the single argument is called, and its doc comment.
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn with_argument(mut self, name: &'static str, docs: &'static str) -> Self {
+        self.argument = Some((name, docs));
+        self
+    }
+
+    /// As `#[deprecated]` says.
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn with_deprecated(mut self) -> Self {
+        self.deprecated = true;
         self
     }
 

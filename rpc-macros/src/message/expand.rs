@@ -4,15 +4,22 @@ use proc_macro2::{Literal, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::{DeriveInput, Ident, spanned::Spanned};
 
-use super::model::{Field, Kind, Message, Number, Payload, Variant, name, snake};
+use super::model::{
+    Field, Kind, Message, Number, Payload, Reserved, Variant, name, snake, value_name,
+};
 
 /// The whole expansion of the derive.
 pub(super) fn expand(message: &Message) -> TokenStream {
-    match &message.kind {
+    let expanded = match &message.kind {
         Kind::Struct(fields) => expand_struct(message, fields),
         Kind::Oneof { variants, unknown } => expand_oneof(message, variants, unknown.as_ref()),
         Kind::Enum { numbers, unknown } => expand_enum(message, numbers, unknown),
-    }
+    };
+    // What is deprecated still goes over the wire.
+    let allow = message
+        .has_deprecated()
+        .then(|| quote!(#[allow(deprecated)]));
+    quote!(#allow #expanded)
 }
 
 /// What stands in for the expansion after an error, so that nothing follows from it.
@@ -101,7 +108,7 @@ fn expand_oneof(
                 };
                 quote!(#path(f0) => #put(f0, #tag, out),)
             }
-            Payload::Fields(fields) => {
+            Payload::Fields { fields, .. } => {
                 let pattern = pattern(&path, fields);
                 let put = put_fields(fields);
                 quote!(#pattern => __rpc::put_nested(#tag, out, |out| { #put }),)
@@ -134,7 +141,7 @@ fn expand_oneof(
                     slot = f0.map(#path);
                 }
             }
-            Payload::Fields(fields) => {
+            Payload::Fields { fields, .. } => {
                 let pattern = pattern(&path, fields);
                 let take = take_fields(
                     message,
@@ -200,17 +207,13 @@ fn expand_enum(
     (unknown, place): &(Ident, usize),
 ) -> TokenStream {
     let ident = &message.ident;
-    // The names of the values share the scope of their enum's: that of the package, or of the message that it is within.
-    let prefix = match &message.within {
-        None => format!("{}_", snake(ident).to_uppercase()),
-        Some(_) => String::new(),
-    };
     let info = info(message, {
         let infos = numbers.iter().map(|number| {
-            let name = format!("{prefix}{}", snake(&number.ident).to_uppercase());
+            let name = value_name(&message.proto_name, message.within.is_some(), &number.ident);
             let docs = &number.docs;
+            let deprecated = deprecated(number.deprecated);
             let number = Literal::i32_unsuffixed(number.number);
-            quote!(__rpc::NumberInfo { name: #name, docs: #docs, number: #number })
+            quote!(__rpc::NumberInfo::new(#name, #docs, #number) #deprecated)
         });
         quote!(Enum { numbers: &[#(#infos),*], unknown: #place })
     });
@@ -248,13 +251,31 @@ fn expand_enum(
 
 /// The static description of a type.
 fn info(message: &Message, body: impl ToTokens) -> TokenStream {
-    let own = name(&message.ident);
+    let own = &message.proto_name;
     let name = match &message.within {
-        None => own,
+        None => own.clone(),
         Some(outer) => format!("{}.{own}", name(outer)),
     };
     let docs = &message.docs;
-    quote!(&__rpc::TypeInfo { name: #name, docs: #docs, body: __rpc::TypeBody::#body })
+    let reserved = reserved(&message.reserved);
+    let deprecated = deprecated(message.deprecated);
+    quote!(&__rpc::TypeInfo::new(#name, #docs, __rpc::TypeBody::#body) #reserved #deprecated)
+}
+
+fn reserved(reserved: &Reserved) -> Option<TokenStream> {
+    (!reserved.is_empty()).then(|| {
+        let numbers = reserved.numbers.iter().map(|(first, last)| {
+            let first = Literal::i32_unsuffixed(*first);
+            let last = Literal::i32_unsuffixed(*last);
+            quote!((#first, #last))
+        });
+        let names = &reserved.names;
+        quote!(.reserved(&[#(#numbers),*], &[#(#names),*]))
+    })
+}
+
+fn deprecated(is: bool) -> Option<TokenStream> {
+    is.then(|| quote!(.deprecated()))
 }
 
 fn field_infos(fields: &[Field]) -> TokenStream {
@@ -268,7 +289,8 @@ fn field_infos(fields: &[Field]) -> TokenStream {
         } else {
             quote_spanned!(ty.span()=> <#ty as __rpc::Field>::field_type)
         };
-        quote!(__rpc::FieldInfo { name: #name, docs: #docs, tag: #tag, field_type: #field_type })
+        let deprecated = deprecated(field.deprecated);
+        quote!(__rpc::FieldInfo::new(#name, #docs, #tag, #field_type) #deprecated)
     });
     quote!(#(#infos),*)
 }
@@ -286,19 +308,26 @@ fn variant_info(variant: &Variant) -> TokenStream {
         Payload::Value { ty, prost: false } => {
             quote_spanned!(ty.span()=> Value(<#ty as __rpc::Value>::value_type))
         }
-        Payload::Fields(fields) => {
+        Payload::Fields { fields, .. } => {
             let fields = field_infos(fields);
             quote!(Fields(&[#fields]))
         }
     };
+    let reserved = match &variant.payload {
+        Payload::Fields {
+            reserved: these, ..
+        } => reserved(these),
+        _ => None,
+    };
+    let deprecated = deprecated(variant.deprecated);
     quote! {
-        __rpc::VariantInfo {
-            name: #variant_name,
-            field: #field,
-            docs: #docs,
-            tag: #tag,
-            payload: __rpc::VariantPayload::#payload,
-        }
+        __rpc::VariantInfo::new(
+            #variant_name,
+            #field,
+            #docs,
+            #tag,
+            __rpc::VariantPayload::#payload,
+        ) #reserved #deprecated
     }
 }
 

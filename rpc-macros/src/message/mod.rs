@@ -1,9 +1,12 @@
 //! `#[message]` and `#[derive(Message)]`: a plain struct or enum becomes a message in both codecs.
 
 mod attribute;
+mod errors;
 mod expand;
+mod helper;
 mod model;
 mod parse;
+mod reserved;
 
 pub(crate) use attribute::attribute;
 
