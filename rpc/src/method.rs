@@ -162,7 +162,7 @@ pub fn file_descriptor_set(
 /// messages. Services that an existing `.proto` declares are left out.
 ///
 /// # Errors
-/// As those of [`file_descriptor_set`].
+/// As those of [`file_descriptor_set`]; or prost generated a type from a `.proto` that is not known.
 pub fn proto_files(services: &[&ServiceDescriptor]) -> Result<Vec<(String, String)>, SchemaError> {
     let infos: Vec<_> = services.iter().map(|service| service.info()).collect();
     proto::texts(&infos)

@@ -157,6 +157,13 @@ fn without_a_set_there_are_messages_without_fields() {
         said.contains("shop::v1::Order") && said.contains("`file_descriptor_set`"),
         "{said}"
     );
+    let error = proto_files(&[DepotService::descriptor()])
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("shop::v1::Order") && error.contains("file_descriptor_set"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -107,6 +107,8 @@ pub(super) enum Unknown {
     Named,
     /// A message without fields stands for it, so that all else can be resolved: what programs read.
     Declared,
+    /// It is an error: what must be whole.
+    Refused,
 }
 
 /// Describes services of one package, each with what it was given, and all messages that they are made of.
@@ -512,6 +514,7 @@ impl File<'_> {
             .collect();
         for (name, rust) in not_found {
             match self.unknown {
+                Unknown::Refused => return Err(SchemaError::unknown(&rust)),
                 Unknown::Named => detached.push(format!(
                     " {name} is declared where prost generated {rust} from: import that file.\n"
                 )),

@@ -14,6 +14,8 @@ enum Why {
         first: String,
         second: String,
     },
+    /// Prost generated a type from a `.proto` that is not known.
+    Unknown { rust: String },
     /// A descriptor set does not go with the service that names it.
     Given { service: String, what: String },
 }
@@ -24,6 +26,12 @@ impl SchemaError {
             name: name.to_owned(),
             first: first.to_owned(),
             second: second.to_owned(),
+        })
+    }
+
+    pub(super) fn unknown(rust: &str) -> Self {
+        Self(Why::Unknown {
+            rust: rust.to_owned(),
         })
     }
 
@@ -45,6 +53,11 @@ impl fmt::Display for SchemaError {
             } => write!(
                 f,
                 "{first} and {second} are both called {name} in protobuf: rename one of them, or write `#[proto_name(\"..\")]` before it"
+            ),
+            Why::Unknown { rust } => write!(
+                f,
+                "prost generated {rust} from a .proto that is not known here: write \
+                 `#[iroh_service(file_descriptor_set = ..)]` on the service that uses it"
             ),
             Why::Given { service, what } => {
                 write!(f, "the file_descriptor_set of {service}: {what}")

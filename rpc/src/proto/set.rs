@@ -31,7 +31,7 @@ pub fn file(service: &ServiceInfo) -> Result<FileDescriptorProto, SchemaError> {
 /// The `.proto` of a service.
 ///
 /// # Errors
-/// As those of [`file`]; or an existing `.proto` declares the service: that is its text.
+/// As those of [`file()`]; or an existing `.proto` declares the service: that is its text.
 pub fn text(service: &ServiceInfo) -> Result<String, SchemaError> {
     let service = Service::of(service)?;
     match service.declared() {
@@ -49,11 +49,11 @@ pub fn text(service: &ServiceInfo) -> Result<String, SchemaError> {
 /// The `.proto` files of services, by their names: one for each package. Services that an existing `.proto` declares are left out.
 ///
 /// # Errors
-/// As those of [`file`].
+/// As those of [`file()`]; or prost generated a type from a `.proto` that is not known.
 pub fn texts(services: &[ServiceInfo]) -> Result<Vec<(String, String)>, SchemaError> {
     packages(services)?
         .iter()
-        .map(|services| describe_package(services, Unknown::Named))
+        .map(|services| describe_package(services, Unknown::Refused))
         .map(|file| file.map(|file| (file.name().to_owned(), print(&file))))
         .collect()
 }
@@ -61,7 +61,7 @@ pub fn texts(services: &[ServiceInfo]) -> Result<Vec<(String, String)>, SchemaEr
 /// Describes services, those of one package in one file since they may share messages; before each file those that it imports.
 ///
 /// # Errors
-/// As those of [`file`]; or two different files have one name.
+/// As those of [`file()`]; or two different files have one name.
 pub fn file_set(services: &[ServiceInfo]) -> Result<FileDescriptorSet, SchemaError> {
     let mut set = FileDescriptorSet::default();
     for info in services {

@@ -2,7 +2,7 @@
 
 use prost_types::{
     DescriptorProto, EnumDescriptorProto, EnumValueDescriptorProto, FieldDescriptorProto,
-    FileDescriptorProto, MessageOptions, OneofDescriptorProto,
+    FileDescriptorProto, FileOptions, MessageOptions, OneofDescriptorProto,
     field_descriptor_proto::{Label, Type},
 };
 
@@ -44,8 +44,32 @@ pub(super) fn file(name: &str) -> Option<FileDescriptorProto> {
         name: Some(name.to_owned()),
         package: Some("google.protobuf".to_owned()),
         syntax: Some("proto3".to_owned()),
+        options: Some(options(name)),
         ..file
     })
+}
+
+/// Where other languages have what they generated from a file.
+fn options(file: &str) -> FileOptions {
+    let (_, name) = file.rsplit_once('/').unwrap_or(("", file));
+    let words = name.trim_end_matches(".proto").split('_');
+    let mut class = String::new();
+    for word in words.clone() {
+        let (first, rest) = word.split_at(1);
+        class.push_str(&first.to_uppercase());
+        class.push_str(rest);
+    }
+    let go: String = words.collect();
+    FileOptions {
+        java_package: Some("com.google.protobuf".to_owned()),
+        java_outer_classname: Some(format!("{class}Proto")),
+        java_multiple_files: Some(true),
+        go_package: Some(format!("google.golang.org/protobuf/types/known/{go}pb")),
+        cc_enable_arenas: (name != "any.proto").then_some(true),
+        objc_class_prefix: Some("GPB".to_owned()),
+        csharp_namespace: Some("Google.Protobuf.WellKnownTypes".to_owned()),
+        ..FileOptions::default()
+    }
 }
 
 type Messages = &'static [(&'static str, &'static [(&'static str, Type)])];
