@@ -63,6 +63,7 @@ pub(crate) struct AttributesService;
 #[allow(dead_code, non_snake_case, deprecated)]
 const _: () = {
     use ::blixard_rpc::codegen as __rpc;
+    use __rpc::NoDetail as _;
     static __SERVICE: __rpc::ServiceDescriptor = __rpc::service(
             "demo.v1.Everything",
             "Everything that can be said of a method.",
@@ -73,6 +74,7 @@ const _: () = {
         AttributesService::descriptor,
         [
             __rpc::unary::<(), ()>("/demo.v1.Everything/Renamed")
+                .with_error(__rpc::ErrorOf::<Failure>::DETAIL)
                 .with_idempotent()
                 .with_deadline(::core::time::Duration::from_micros(250000))
                 .with_priority(__rpc::Priority::High)
@@ -81,6 +83,7 @@ const _: () = {
                 AttributesTaggedRequest,
                 Vec<u8>,
             >("/demo.v1.Everything/Tagged")
+                .with_error(__rpc::ErrorOf::<Failure>::DETAIL)
                 .with_deprecated(),
             __rpc::unary::<
                 AttributesOneTaggedRequest,

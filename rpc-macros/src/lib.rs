@@ -51,7 +51,7 @@ pub fn derive_message(item: TokenStream) -> TokenStream {
 
 // Documented where it is re-exported, in blixard-rpc: only there can its examples be compiled.
 #[allow(missing_docs)]
-#[proc_macro_derive(RpcError, attributes(rpc, tag, prost))]
+#[proc_macro_derive(RpcError, attributes(rpc, tag, prost, reserved))]
 pub fn derive_rpc_error(item: TokenStream) -> TokenStream {
     let item = syn::parse_macro_input!(item as syn::DeriveInput);
     rpc_error::derive(&item).into()

@@ -6,7 +6,7 @@ use std::{sync::OnceLock, time::Duration};
 use crate::{
     call::Coding,
     message::{Message, fingerprint},
-    method::{MethodDescriptor, Priority, ServiceDescriptor, Shape},
+    method::{ErrorDetail, MethodDescriptor, Priority, ServiceDescriptor, Shape},
 };
 
 /// A service with its methods, which [`methods`] has made.
@@ -88,6 +88,7 @@ const fn method<Q: Message, R: Message>(path: &'static str, shape: Shape) -> Met
         docs: "",
         deprecated: false,
         argument: None,
+        error: None,
         service: nowhere,
         request_coding: Coding::<Q>::ERASED,
         response_coding: Coding::<R>::ERASED,
@@ -128,6 +129,14 @@ impl MethodDescriptor {
     #[must_use]
     pub const fn with_argument(mut self, name: &'static str, docs: &'static str) -> Self {
         self.argument = Some((name, docs));
+        self
+    }
+
+    /// With the detail of its error, if it has one.
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn with_error(mut self, detail: Option<ErrorDetail>) -> Self {
+        self.error = detail;
         self
     }
 

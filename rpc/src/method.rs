@@ -136,6 +136,7 @@ impl ServiceDescriptor {
                     docs: method.docs,
                     request: method.request,
                     argument: method.argument,
+                    detail: method.error.map(|error| (error.package, error.describe)),
                     response: method.response,
                     client_streaming: method.shape.client_streams(),
                     server_streaming: method.shape.server_streams(),
@@ -205,6 +206,8 @@ pub struct MethodDescriptor {
     pub deprecated: bool,
     /// What the single argument is called in protobuf, if it is a scalar, and its doc comment.
     pub argument: Option<(&'static str, &'static str)>,
+    /// The detail of the statuses that its own error makes, if it has one.
+    pub error: Option<ErrorDetail>,
     /// The service; a function, since a `static` cannot name the one that holds it.
     #[doc(hidden)]
     pub service: fn() -> &'static ServiceDescriptor,
@@ -220,6 +223,16 @@ pub struct MethodDescriptor {
     /// Describes the response message to a schema.
     #[doc(hidden)]
     pub response: Describe,
+}
+
+/// The detail of a status that an error of one's own makes: a message, which `#[derive(RpcError)]` declares.
+#[derive(Clone, Copy, Debug)]
+pub struct ErrorDetail {
+    /// The protobuf package that it belongs to.
+    pub package: &'static str,
+    /// Describes it to a schema.
+    #[doc(hidden)]
+    pub describe: Describe,
 }
 
 impl MethodDescriptor {

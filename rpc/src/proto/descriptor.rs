@@ -61,6 +61,8 @@ pub struct MethodInfo {
     pub argument: Option<(&'static str, &'static str)>,
     /// Describes what comes back.
     pub response: Describe,
+    /// The package of what comes back with an error of its own, and what describes that.
+    pub detail: Option<(&'static str, Describe)>,
     /// Whether requests are many.
     pub client_streaming: bool,
     /// Whether responses are many.
@@ -130,6 +132,17 @@ pub(super) fn describe(
             .map(|method| (method, method.describe(name, &mut schema)))
             .collect();
         described.push((service, methods));
+    }
+    // What no method takes or answers, but statuses carry: for whoever reads these.
+    for (service, _) in services {
+        for (_, describe) in service
+            .methods
+            .iter()
+            .filter_map(|method| method.detail)
+            .filter(|(of, _)| *of == package)
+        {
+            describe(&mut schema);
+        }
     }
     schema.all_found()?;
     let mut file = File {
