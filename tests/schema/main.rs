@@ -5,3 +5,4 @@
 mod agreed;
 mod buf;
 mod named;
+mod stock;
