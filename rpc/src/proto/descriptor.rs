@@ -514,7 +514,9 @@ impl File<'_> {
             if let Body::External {
                 import: Some(import),
             } = &entry.body
-                && used.iter().any(|name| name[1..] == entry.name)
+                && used
+                    .iter()
+                    .any(|name| name.strip_prefix('.') == Some(&entry.name))
             {
                 imports.insert(import.clone());
             }
