@@ -4,11 +4,13 @@
 
 #![allow(clippy::unwrap_used, reason = "tests say where they fail")]
 
+mod buf;
 mod caller;
 mod node;
 mod program;
 mod python;
 mod service;
+mod web;
 
 /// What a client in any language has to check.
 const CHECKS: &[&str] = &[

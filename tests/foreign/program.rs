@@ -11,7 +11,7 @@ use std::{
 use blixard_rpc::{
     Router,
     method::{ServiceDescriptor, file_descriptor_set},
-    transport::grpc::{GrpcHandle, GrpcServer},
+    transport::grpc::{GrpcHandle, GrpcServer, Origins},
 };
 use blixard_services::health::{HealthService, Reporter};
 use prost::Message as _;
@@ -32,10 +32,16 @@ pub(super) struct Server {
 
 impl Server {
     pub(super) async fn start() -> Self {
+        Self::for_pages_of(Origins::only([""; 0])).await
+    }
+
+    /// The same, which browsers may call from pages of these origins.
+    pub(super) async fn for_pages_of(origins: Origins) -> Self {
         let reporter = Reporter::new();
         reporter.set_serving(ProbeService::descriptor().name);
         let router: Router = Real::default().router().add(reporter.server());
-        let handle = GrpcServer::new(router).bind("127.0.0.1:0").await.unwrap();
+        let server = GrpcServer::new(router).reflection().unwrap();
+        let handle = server.web(origins).bind("127.0.0.1:0").await.unwrap();
         Self {
             address: handle.local_addr().unwrap(),
             _reporter: reporter,
@@ -98,7 +104,7 @@ impl Program {
     }
 
     /// A client: it prints `ok` and a name for each of these checks, and ends well.
-    pub(super) async fn checks(mut command: Command, expected: &'static [&'static str]) {
+    pub(super) async fn checks(mut command: Command, expected: &[&str]) {
         let run = tokio::task::spawn_blocking(move || {
             let (mut program, output) = Self::start(&mut command);
             let said: Vec<String> = output.lines().map(|line| line.unwrap()).collect();

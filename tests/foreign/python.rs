@@ -28,7 +28,7 @@ async fn a_client_in_python_calls_us() {
     let (server, schema) = (Server::start().await, Schema::write("python-client"));
     let mut client = program(python, "client.py");
     client.arg(server.address.to_string()).arg(schema.set());
-    Program::checks(client, CHECKS).await;
+    Program::checks(client, &[CHECKS, &["reflection"]].concat()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

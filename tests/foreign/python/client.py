@@ -8,7 +8,9 @@ import threading
 import time
 
 import grpc
+from google.protobuf import descriptor_pool
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 from grpc_status import rpc_status
 
 import probe
@@ -182,6 +184,20 @@ def health(channel, _):
     watch.cancel()
 
 
+def reflection(channel, _):
+    """Nothing is known but where the server is."""
+    database = ProtoReflectionDescriptorDatabase(channel)
+    services = set(database.get_services())
+    assert {probe.SERVICE, "grpc.health.v1.Health"} <= services, services
+    found = probe.Schema(descriptor_pool.DescriptorPool(database))
+    assert len(found.methods) == 10, found.methods
+    request = found.request("Greet")(name="Ada", mood=found.pool.FindEnumTypeByName("foreign.v1.Mood").values_by_name["MOOD_KIND"].number)
+    response = found.stub(channel, "Greet")(request, timeout=SOON)
+    assert response.text == "Hello, Ada!" and response.mood == 1, response
+    unary(channel, found)
+    details(channel, found)
+
+
 CHECKS = [
     unary,
     server_streaming,
@@ -196,6 +212,7 @@ CHECKS = [
     compression,
     many_at_once,
     health,
+    reflection,
 ]
 
 
