@@ -18,6 +18,14 @@ bless:
     UPDATE_SNAPSHOTS=1 cargo test -p blixard-rpc-macros
     TRYBUILD=overwrite cargo test -p blixard-ui-tests
 
+# Writes services/proto anew, unless that breaks somebody. Read the diff before you commit it.
+protos:
+    cargo run -q --example schema -- write services/proto
+
+# What the tests of other languages need, below target/.
+tools:
+    bash .ci/tools
+
 # Calls beside raw iroh; about a minute. `just bench --quick`, `just bench --only "echo 64"`, `just bench --json out.json`.
 bench *ARGS:
     cargo bench -p blixard-rpc --bench calls -- {{ARGS}}

@@ -26,18 +26,20 @@ pub(crate) trait Attributes: ::core::marker::Send + ::core::marker::Sync + 'stat
         Output = blixard_rpc::Result<()>,
     > + ::core::marker::Send;
 }
-///The request of [`Attributes::tagged`].
+///The request of [`Tagged`](Attributes::tagged).
 #[allow(missing_docs, missing_debug_implementations, non_snake_case, private_interfaces)]
 #[::blixard_rpc::message]
+#[proto_name("EverythingTaggedRequest")]
 pub(crate) struct AttributesTaggedRequest {
     /// Whom to find.
     #[tag(4)]
     pub(crate) name: String,
     pub(crate) limit: u32,
 }
-///The request of [`Attributes::one_tagged`].
+///The request of [`OneTagged`](Attributes::one_tagged).
 #[allow(missing_docs, missing_debug_implementations, non_snake_case, private_interfaces)]
 #[::blixard_rpc::message]
+#[proto_name("EverythingOneTaggedRequest")]
 pub(crate) struct AttributesOneTaggedRequest {
     #[tag(1)]
     pub(crate) after: Duration,
@@ -61,15 +63,18 @@ pub(crate) struct AttributesService;
 #[allow(dead_code, non_snake_case, deprecated)]
 const _: () = {
     use ::blixard_rpc::codegen as __rpc;
+    use __rpc::NoDetail as _;
     static __SERVICE: __rpc::ServiceDescriptor = __rpc::service(
-        "demo.v1.Everything",
-        "Everything that can be said of a method.",
-        __METHODS,
-    );
+            "demo.v1.Everything",
+            "Everything that can be said of a method.",
+            __METHODS,
+        )
+        .with_deprecated();
     static __METHODS: &[__rpc::MethodDescriptor] = &__rpc::methods(
         AttributesService::descriptor,
         [
             __rpc::unary::<(), ()>("/demo.v1.Everything/Renamed")
+                .with_error(__rpc::ErrorOf::<Failure>::DETAIL)
                 .with_idempotent()
                 .with_deadline(::core::time::Duration::from_micros(250000))
                 .with_priority(__rpc::Priority::High)
@@ -77,7 +82,9 @@ const _: () = {
             __rpc::unary::<
                 AttributesTaggedRequest,
                 Vec<u8>,
-            >("/demo.v1.Everything/Tagged"),
+            >("/demo.v1.Everything/Tagged")
+                .with_error(__rpc::ErrorOf::<Failure>::DETAIL)
+                .with_deprecated(),
             __rpc::unary::<
                 AttributesOneTaggedRequest,
                 (),

@@ -15,7 +15,7 @@ trait Conditional: ::core::marker::Send + ::core::marker::Sync + 'static {
 }
 #[cfg(feature = "extra")]
 #[cfg(unix)]
-///The request of [`Conditional::extra`].
+///The request of [`Extra`](Conditional::extra).
 #[allow(missing_docs, missing_debug_implementations, non_snake_case, private_interfaces)]
 #[::blixard_rpc::message]
 struct ConditionalExtraRequest {

@@ -3,10 +3,20 @@ const _: () = {
     #[::blixard_rpc::message]
     enum BankErrorDetail {
         /// No such account.
+        ///
+        /// With the code `NOT_FOUND`.
         NoAccount { id: u64 },
         #[tag(7)]
+        /// With the code `FAILED_PRECONDITION`.
         Broke(u64),
+        /// With the code `UNKNOWN`.
         Closed {},
+    }
+    impl __rpc::Detailed for BankError {
+        const PACKAGE: &'static str = "bank.v1";
+        fn describe(schema: &mut __rpc::Schema) -> __rpc::String {
+            <BankErrorDetail as __rpc::Message>::describe(schema)
+        }
     }
     impl ::core::convert::From<BankError> for __rpc::Status {
         fn from(error: BankError) -> Self {

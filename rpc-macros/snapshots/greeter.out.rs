@@ -32,7 +32,7 @@ pub trait Greeter: ::core::marker::Send + ::core::marker::Sync + 'static {
         event: Event,
     ) -> impl ::core::future::Future<Output = ()> + ::core::marker::Send;
 }
-///The request of [`Greeter::greet`].
+///The request of [`Greet`](Greeter::greet).
 #[allow(missing_docs, missing_debug_implementations, non_snake_case, private_interfaces)]
 #[::blixard_rpc::message]
 pub struct GreeterGreetRequest {
@@ -64,7 +64,8 @@ const _: () = {
             __rpc::unary::<GreeterGreetRequest, Greeting>("/demo.v1.Greeter/Greet")
                 .with_docs("Greets one person."),
             __rpc::server_streaming::<String, Greeting>("/demo.v1.Greeter/Follow")
-                .with_docs("Greets again and again."),
+                .with_docs("Greets again and again.")
+                .with_argument("name", ""),
             __rpc::client_streaming::<String, u64>("/demo.v1.Greeter/Collect")
                 .with_docs("Counts names."),
             __rpc::bidirectional::<Line, Line>("/demo.v1.Greeter/Chat")

@@ -1,34 +1,34 @@
 const _: () = {
     use ::blixard_rpc::codegen as __rpc;
     impl __rpc::Fields for Greeting {
-        const INFO: &'static __rpc::TypeInfo = &__rpc::TypeInfo {
-            name: "Greeting",
-            docs: "Says hello.",
-            body: __rpc::TypeBody::Message(
+        const INFO: &'static __rpc::TypeInfo = &__rpc::TypeInfo::new(
+            "Greeting",
+            "Says hello.",
+            __rpc::TypeBody::Message(
                 &[
-                    __rpc::FieldInfo {
-                        name: "text",
-                        docs: "What is said.",
-                        tag: 1,
-                        field_type: <String as __rpc::Field>::field_type,
-                    },
-                    __rpc::FieldInfo {
-                        name: "at",
-                        docs: "",
-                        tag: 4,
-                        field_type: <u64 as __rpc::Field>::field_type,
-                    },
-                    __rpc::FieldInfo {
-                        name: "old",
-                        docs: "",
-                        tag: 5,
-                        field_type: <Option<
+                    __rpc::FieldInfo::new(
+                        "text",
+                        "What is said.",
+                        1,
+                        <String as __rpc::Field>::field_type,
+                    ),
+                    __rpc::FieldInfo::new(
+                        "at",
+                        "",
+                        4,
+                        <u64 as __rpc::Field>::field_type,
+                    ),
+                    __rpc::FieldInfo::new(
+                        "old",
+                        "",
+                        5,
+                        <Option<
                             pb::Old,
                         > as __rpc::prost_field::ProstField<_>>::field_type,
-                    },
+                    ),
                 ],
             ),
-        };
+        );
         fn put_fields(&self, out: &mut __rpc::BytesMut) {
             let Self { text: f0, at: f1, old: f2 } = self;
             <String as __rpc::Field>::put(f0, 1, out);
@@ -112,25 +112,17 @@ pub struct Greeting {
 const _: () = {
     use ::blixard_rpc::codegen as __rpc;
     impl __rpc::Numbered for Color {
-        const INFO: &'static __rpc::TypeInfo = &__rpc::TypeInfo {
-            name: "Color",
-            docs: "What is seen.",
-            body: __rpc::TypeBody::Enum {
+        const INFO: &'static __rpc::TypeInfo = &__rpc::TypeInfo::new(
+            "Color",
+            "What is seen.",
+            __rpc::TypeBody::Enum {
                 numbers: &[
-                    __rpc::NumberInfo {
-                        name: "COLOR_RED",
-                        docs: "",
-                        number: 0,
-                    },
-                    __rpc::NumberInfo {
-                        name: "COLOR_DARK_BLUE",
-                        docs: "",
-                        number: 4,
-                    },
+                    __rpc::NumberInfo::new("COLOR_RED", "", 0),
+                    __rpc::NumberInfo::new("COLOR_DARK_BLUE", "", 4),
                 ],
                 unknown: 2usize,
             },
-        };
+        );
         fn number(&self) -> i32 {
             match self {
                 Self::Red => 0,
@@ -171,56 +163,52 @@ enum Color {
 const _: () = {
     use ::blixard_rpc::codegen as __rpc;
     impl __rpc::Fields for Event {
-        const INFO: &'static __rpc::TypeInfo = &__rpc::TypeInfo {
-            name: "Event",
-            docs: "",
-            body: __rpc::TypeBody::Oneof {
+        const INFO: &'static __rpc::TypeInfo = &__rpc::TypeInfo::new(
+            "Event",
+            "",
+            __rpc::TypeBody::Oneof {
                 name: "kind",
                 variants: &[
-                    __rpc::VariantInfo {
-                        name: "Started",
-                        field: "started",
-                        docs: "",
-                        tag: 1,
-                        payload: __rpc::VariantPayload::Value(
-                            <() as __rpc::Value>::value_type,
-                        ),
-                    },
-                    __rpc::VariantInfo {
-                        name: "Moved",
-                        field: "moved",
-                        docs: "",
-                        tag: 2,
-                        payload: __rpc::VariantPayload::Fields(
+                    __rpc::VariantInfo::new(
+                        "Started",
+                        "started",
+                        "",
+                        1,
+                        __rpc::VariantPayload::Value(<() as __rpc::Value>::value_type),
+                    ),
+                    __rpc::VariantInfo::new(
+                        "Moved",
+                        "moved",
+                        "",
+                        2,
+                        __rpc::VariantPayload::Fields(
                             &[
-                                __rpc::FieldInfo {
-                                    name: "by",
-                                    docs: "",
-                                    tag: 1,
-                                    field_type: <i32 as __rpc::Field>::field_type,
-                                },
-                                __rpc::FieldInfo {
-                                    name: "of",
-                                    docs: "",
-                                    tag: 2,
-                                    field_type: <Box<Self> as __rpc::Field>::field_type,
-                                },
+                                __rpc::FieldInfo::new(
+                                    "by",
+                                    "",
+                                    1,
+                                    <i32 as __rpc::Field>::field_type,
+                                ),
+                                __rpc::FieldInfo::new(
+                                    "of",
+                                    "",
+                                    2,
+                                    <Box<Self> as __rpc::Field>::field_type,
+                                ),
                             ],
                         ),
-                    },
-                    __rpc::VariantInfo {
-                        name: "Painted",
-                        field: "painted",
-                        docs: "",
-                        tag: 7,
-                        payload: __rpc::VariantPayload::Value(
-                            <Color as __rpc::Value>::value_type,
-                        ),
-                    },
+                    ),
+                    __rpc::VariantInfo::new(
+                        "Painted",
+                        "painted",
+                        "",
+                        7,
+                        __rpc::VariantPayload::Value(<Color as __rpc::Value>::value_type),
+                    ),
                 ],
                 unknown: __rpc::Option::Some(3usize),
             },
-        };
+        );
         fn put_fields(&self, out: &mut __rpc::BytesMut) {
             match self {
                 Self::Started => <() as __rpc::Value>::put_always(&(), 1, out),

@@ -64,7 +64,7 @@ const _: () = {
     }
 };
 ::core::compile_error! {
-    "unknown setting of a service `pakage`: did you mean `package`? Known are `package`, `name`"
+    "unknown setting of a service `pakage`: did you mean `package`? Known are `package`, `name`, `file_descriptor_set`"
 }
 ::core::compile_error! {
     "a method cannot be generic, both sides must know what is sent: write the types"

@@ -32,7 +32,9 @@ pub fn iroh_service(settings: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// It takes no arguments. Fields, and variants with data, take `#[tag(n)]`, their number in protobuf; one variant of an enum takes
 /// `#[unknown]`, and stands for what only newer peers know; a field whose type prost generated takes `#[prost]`; an enum without data
-/// takes `#[within(Message)]`, to be declared inside of that message. The documentation of the module `message` of `blixard_rpc` says
+/// takes `#[within(Message)]`, to be declared inside of that message; a type takes
+/// `#[proto_name("Other")]`, to be called so in protobuf; and one from which something was removed takes
+/// `#[reserved(3, 5..=7, "old_name")]`, so that nobody uses it again. The documentation of the module `message` of `blixard_rpc` says
 /// what each type becomes.
 ///
 /// It derives serde's `Serialize` and `Deserialize`, so that no dependency on serde is needed. Other attributes stay as they are.
@@ -42,7 +44,7 @@ pub fn message(arguments: TokenStream, item: TokenStream) -> TokenStream {
 }
 
 /// A part of `#[message]`, which is to be written instead.
-#[proc_macro_derive(Message, attributes(tag, unknown, prost, within))]
+#[proc_macro_derive(Message, attributes(tag, unknown, prost, within, reserved, proto_name))]
 pub fn derive_message(item: TokenStream) -> TokenStream {
     let item = syn::parse_macro_input!(item as syn::DeriveInput);
     message::derive(&item).into()
@@ -50,7 +52,7 @@ pub fn derive_message(item: TokenStream) -> TokenStream {
 
 // Documented where it is re-exported, in blixard-rpc: only there can its examples be compiled.
 #[allow(missing_docs)]
-#[proc_macro_derive(RpcError, attributes(rpc, tag, prost))]
+#[proc_macro_derive(RpcError, attributes(rpc, tag, prost, reserved))]
 pub fn derive_rpc_error(item: TokenStream) -> TokenStream {
     let item = syn::parse_macro_input!(item as syn::DeriveInput);
     rpc_error::derive(&item).into()

@@ -16,8 +16,8 @@ pub(crate) struct Service {
     pub(crate) ident: Ident,
     /// With the package: `demo.v1.Greeter`.
     pub(crate) full_name: String,
-    /// `#[deprecated]` is somewhere on the trait or a method, so that generated code must not warn of its use.
-    pub(crate) deprecated: bool,
+    /// The descriptor set of an existing `.proto`, as an expression.
+    pub(crate) file_descriptor_set: Option<TokenStream>,
     pub(crate) methods: Vec<Method>,
 }
 
@@ -46,6 +46,7 @@ pub(crate) struct Method {
 pub(crate) struct SettingsOfService {
     pub(crate) package: Option<String>,
     pub(crate) name: Option<String>,
+    pub(crate) file_descriptor_set: Option<TokenStream>,
 }
 
 /// What `#[rpc(..)]` says of a method.
@@ -67,7 +68,14 @@ pub(crate) enum Request {
     /// No argument.
     Unit,
     /// One argument, the message itself.
-    Message { argument: Ident, ty: Box<Type> },
+    Message {
+        argument: Ident,
+        ty: Box<Type>,
+        /// The field that it is in protobuf, if it is a scalar and can have that name: a message has fields.
+        field: Option<String>,
+        /// The doc comment.
+        docs: String,
+    },
     /// Arguments that become the fields of a generated message.
     Fields(Vec<Field>),
     /// A stream of messages.
@@ -107,6 +115,25 @@ impl Service {
         marker(&self.ident)
     }
 
+    /// Whether `#[deprecated]` is on the trait.
+    pub(crate) fn deprecated(&self) -> bool {
+        is_deprecated(&self.attrs)
+    }
+
+    /// Whether `#[deprecated]` is somewhere on the trait or a method, so that generated code must not warn of its use.
+    pub(crate) fn has_deprecated(&self) -> bool {
+        self.deprecated() || self.methods.iter().any(Method::deprecated)
+    }
+
+    /// The name without the package: `Greeter`.
+    pub(crate) fn wire_name(&self) -> &str {
+        let (_, name) = self
+            .full_name
+            .rsplit_once('.')
+            .unwrap_or(("", &self.full_name));
+        name
+    }
+
     /// The name of the request that is generated for a method: `GreeterGreetRequest`.
     pub(crate) fn request(&self, method: &Method) -> Ident {
         format_ident!(
@@ -119,6 +146,11 @@ impl Service {
 }
 
 impl Method {
+    /// Whether `#[deprecated]` is on the method.
+    pub(crate) fn deprecated(&self) -> bool {
+        is_deprecated(&self.attrs)
+    }
+
     /// The function of the runtime, on either side, that carries calls of this shape.
     pub(crate) fn shape(&self) -> &'static str {
         match (&self.request, &self.response) {
@@ -129,6 +161,10 @@ impl Method {
             (_, Response::Stream(_)) => "server_streaming",
         }
     }
+}
+
+fn is_deprecated(attrs: &[Attribute]) -> bool {
+    attrs.iter().any(|attr| attr.path().is_ident("deprecated"))
 }
 
 /// `GreeterClient`.

@@ -23,7 +23,7 @@ pub use crate::{
     describe::{
         bidirectional, client_streaming, methods, oneway, server_streaming, service, unary,
     },
-    detail::{detail, text, with_detail},
+    detail::{Detailed, ErrorOf, NoDetail, detail, text, with_detail},
     dispatch::{Channel, Dispatch},
     message::{Message, decode, encode},
     method::{Fingerprint, MethodDescriptor, Priority, ServiceDescriptor, Shape},

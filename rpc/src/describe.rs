@@ -6,7 +6,7 @@ use std::{sync::OnceLock, time::Duration};
 use crate::{
     call::Coding,
     message::{Message, fingerprint},
-    method::{MethodDescriptor, Priority, ServiceDescriptor, Shape},
+    method::{ErrorDetail, MethodDescriptor, Priority, ServiceDescriptor, Shape},
 };
 
 /// A service with its methods, which [`methods`] has made.
@@ -20,6 +20,8 @@ pub const fn service(
         name,
         docs,
         methods,
+        deprecated: false,
+        file_descriptor_set: None,
         compute_fingerprint: fingerprint,
         fingerprint: OnceLock::new(),
     }
@@ -84,11 +86,32 @@ const fn method<Q: Message, R: Message>(path: &'static str, shape: Shape) -> Met
         priority: Priority::Normal,
         max_message_bytes: None,
         docs: "",
+        deprecated: false,
+        argument: None,
+        error: None,
         service: nowhere,
         request_coding: Coding::<Q>::ERASED,
         response_coding: Coding::<R>::ERASED,
         request: Q::describe,
         response: R::describe,
+    }
+}
+
+impl ServiceDescriptor {
+    /// As `#[iroh_service(file_descriptor_set = ..)]` says.
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn with_file_descriptor_set(mut self, set: &'static [u8]) -> Self {
+        self.file_descriptor_set = Some(set);
+        self
+    }
+
+    /// As `#[deprecated]` says.
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn with_deprecated(mut self) -> Self {
+        self.deprecated = true;
+        self
     }
 }
 
@@ -98,6 +121,30 @@ impl MethodDescriptor {
     #[must_use]
     pub const fn with_docs(mut self, docs: &'static str) -> Self {
         self.docs = docs;
+        self
+    }
+
+    /// With what the single argument is called, and its doc comment.
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn with_argument(mut self, name: &'static str, docs: &'static str) -> Self {
+        self.argument = Some((name, docs));
+        self
+    }
+
+    /// With the detail of its error, if it has one.
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn with_error(mut self, detail: Option<ErrorDetail>) -> Self {
+        self.error = detail;
+        self
+    }
+
+    /// As `#[deprecated]` says.
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn with_deprecated(mut self) -> Self {
+        self.deprecated = true;
         self
     }
 

@@ -1,14 +1,46 @@
 //! Typed details of a status, as `#[derive(RpcError)]` uses them: a message in protobuf, whatever codec the call has.
 
-use std::fmt::Display;
+use std::{fmt::Display, marker::PhantomData};
 
 use bytes::BytesMut;
 
 use crate::{
     codec::Codec,
     message::Message,
+    method::ErrorDetail,
+    proto::Schema,
     status::{Detail, Status},
 };
+
+/// An error whose statuses have a detail: what `#[derive(RpcError)]` implements.
+pub trait Detailed {
+    /// The protobuf package of the detail.
+    const PACKAGE: &'static str;
+
+    /// Describes the detail to a schema; returns its full name there.
+    fn describe(schema: &mut Schema) -> String;
+}
+
+/// The error of a method, asked for its [`DETAIL`](NoDetail::DETAIL): its own if it is [`Detailed`], which goes before that of the
+/// trait.
+#[derive(Debug)]
+pub struct ErrorOf<E>(PhantomData<E>);
+
+impl<E: Detailed> ErrorOf<E> {
+    /// The detail.
+    pub const DETAIL: Option<ErrorDetail> = Some(ErrorDetail {
+        package: E::PACKAGE,
+        describe: E::describe,
+    });
+}
+
+/// What an error has that is not [`Detailed`].
+pub trait NoDetail {
+    /// Nothing.
+    const DETAIL: Option<ErrorDetail> = None;
+}
+
+impl<E> NoDetail for ErrorOf<E> {}
 
 /// What an error says, for the message of its status.
 #[must_use]

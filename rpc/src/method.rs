@@ -4,7 +4,7 @@ use std::{any::Any, fmt, sync::OnceLock, time::Duration};
 
 use prost_types::{FileDescriptorProto, FileDescriptorSet};
 
-use crate::proto::{self, Describe, MethodInfo, NameClash, ServiceInfo};
+use crate::proto::{self, Describe, MethodInfo, SchemaError, ServiceInfo};
 
 /// The largest message, each way, on every transport: 10 MiB. One byte more is `RESOURCE_EXHAUSTED`.
 pub const MAX_MESSAGE_BYTES: usize = 10 * 1024 * 1024;
@@ -78,6 +78,10 @@ pub struct ServiceDescriptor {
     pub docs: &'static str,
     /// The methods, in the order of their declaration; each one's [`index`](MethodDescriptor::index) is its place here.
     pub methods: &'static [MethodDescriptor],
+    /// Whether the trait is `#[deprecated]`.
+    pub deprecated: bool,
+    /// The encoded descriptor set of the existing `.proto` that the service, or what prost generated for it, comes from.
+    pub file_descriptor_set: Option<&'static [u8]>,
     /// Fills the cache below; called once.
     #[doc(hidden)]
     pub compute_fingerprint: fn(&'static Self) -> Fingerprint,
@@ -102,25 +106,28 @@ impl ServiceDescriptor {
     /// The service and all messages that it is made of, as protobuf describes a file: what reflection serves.
     ///
     /// # Errors
-    /// Two types have one name.
-    pub fn file_descriptor(&self) -> Result<FileDescriptorProto, NameClash> {
+    /// Two types have one name, or [`file_descriptor_set`](Self::file_descriptor_set) does not go with the service.
+    pub fn file_descriptor(&self) -> Result<FileDescriptorProto, SchemaError> {
         proto::file(&self.info())
     }
 
-    /// The `.proto` of the service: what other languages generate their side from.
+    /// The `.proto` of the service: what other languages generate their side from, formatted as `buf format` does it.
     ///
-    /// Keep it beside the code, and compare the two in a test: a change of the schema then shows in a review.
+    /// Keep it beside the code, and compare the two in a test: a change of the schema then shows in a review. The package
+    /// `blixard-rpc-schema` does that, and says which changes break whom.
     ///
     /// # Errors
-    /// Two types have one name.
-    pub fn proto(&self) -> Result<String, NameClash> {
-        Ok(proto::print(&self.file_descriptor()?))
+    /// As those of [`file_descriptor`](Self::file_descriptor); or an existing `.proto` declares the service, and so is the text.
+    pub fn proto(&self) -> Result<String, SchemaError> {
+        proto::text(&self.info())
     }
 
     fn info(&self) -> ServiceInfo {
         ServiceInfo {
             name: self.name,
             docs: self.docs,
+            deprecated: self.deprecated,
+            file_descriptor_set: self.file_descriptor_set,
             methods: self
                 .methods
                 .iter()
@@ -128,10 +135,13 @@ impl ServiceDescriptor {
                     name: method.name(),
                     docs: method.docs,
                     request: method.request,
+                    argument: method.argument,
+                    detail: method.error.map(|error| (error.package, error.describe)),
                     response: method.response,
                     client_streaming: method.shape.client_streams(),
                     server_streaming: method.shape.server_streams(),
                     idempotent: method.idempotent,
+                    deprecated: method.deprecated,
                 })
                 .collect(),
         }
@@ -141,12 +151,22 @@ impl ServiceDescriptor {
 /// Services and all messages that they are made of, with protobuf's own types that they import: complete, as reflection needs it.
 ///
 /// # Errors
-/// Two types of a package have one name.
+/// Two types of a package have one name, or what one service was declared beside does not go with it or with another.
 pub fn file_descriptor_set(
     services: &[&ServiceDescriptor],
-) -> Result<FileDescriptorSet, NameClash> {
+) -> Result<FileDescriptorSet, SchemaError> {
     let infos: Vec<_> = services.iter().map(|service| service.info()).collect();
     proto::file_set(&infos)
+}
+
+/// The `.proto` files of services, by their names, such as `demo/v1/demo.proto`: one for each package, since services may share
+/// messages. Services that an existing `.proto` declares are left out.
+///
+/// # Errors
+/// As those of [`file_descriptor_set`]; or prost generated a type from a `.proto` that is not known.
+pub fn proto_files(services: &[&ServiceDescriptor]) -> Result<Vec<(String, String)>, SchemaError> {
+    let infos: Vec<_> = services.iter().map(|service| service.info()).collect();
+    proto::texts(&infos)
 }
 
 impl fmt::Debug for ServiceDescriptor {
@@ -182,6 +202,12 @@ pub struct MethodDescriptor {
     pub max_message_bytes: Option<usize>,
     /// The doc comment, lines joined by `\n`.
     pub docs: &'static str,
+    /// Whether the method is `#[deprecated]`.
+    pub deprecated: bool,
+    /// What the single argument is called in protobuf, if it is a scalar, and its doc comment.
+    pub argument: Option<(&'static str, &'static str)>,
+    /// The detail of the statuses that its own error makes, if it has one.
+    pub error: Option<ErrorDetail>,
     /// The service; a function, since a `static` cannot name the one that holds it.
     #[doc(hidden)]
     pub service: fn() -> &'static ServiceDescriptor,
@@ -197,6 +223,16 @@ pub struct MethodDescriptor {
     /// Describes the response message to a schema.
     #[doc(hidden)]
     pub response: Describe,
+}
+
+/// The detail of a status that an error of one's own makes: a message, which `#[derive(RpcError)]` declares.
+#[derive(Clone, Copy, Debug)]
+pub struct ErrorDetail {
+    /// The protobuf package that it belongs to.
+    pub package: &'static str,
+    /// Describes it to a schema.
+    #[doc(hidden)]
+    pub describe: Describe,
 }
 
 impl MethodDescriptor {

@@ -2,5 +2,15 @@
 //! implementation.
 //!
 //! - [`health`]: `grpc.health.v1.Health`, by which load balancers, orchestrators and peers ask whether a server serves.
+//!
+//! What other languages need of them is in `proto/`, and follows from the traits: `cargo run --example schema -- write services/proto`.
 
 pub mod health;
+
+use blixard_rpc::method::ServiceDescriptor;
+
+/// All services: for what concerns each of them, such as their schemas.
+#[must_use]
+pub fn descriptors() -> [&'static ServiceDescriptor; 1] {
+    [health::HealthService::descriptor()]
+}

@@ -77,7 +77,7 @@ pub(crate) trait Depot {
     /// Remembers an item.
     #[rpc(oneway)]
     async fn note(&self, item: Item);
-    /// A text for a number: scalars travel as protobuf's wrappers.
+    /// A text for a number: each is the one field of a message.
     async fn spell(&self, number: u64) -> Result<String>;
 }
 

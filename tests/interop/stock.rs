@@ -20,7 +20,10 @@ pub(crate) mod pb {
     tonic::include_proto!("interop.v1");
 }
 
-use pb::{DepotBrowseRequest, Receipt, depot_server::Depot};
+use pb::{
+    DepotBrowseRequest, DepotNoteResponse, DepotSpellRequest, DepotSpellResponse, Receipt,
+    depot_server::Depot,
+};
 
 /// Our item as the stock side has it, by its bytes.
 pub(crate) fn theirs(item: &Item) -> pb::Item {
@@ -135,11 +138,15 @@ impl Depot for StockKeeper {
         Ok(Response::new(Box::pin(items)))
     }
 
-    async fn note(&self, _: Request<pb::Item>) -> Result<Response<()>, Status> {
-        Ok(Response::new(()))
+    async fn note(&self, _: Request<pb::Item>) -> Result<Response<DepotNoteResponse>, Status> {
+        Ok(Response::new(DepotNoteResponse {}))
     }
 
-    async fn spell(&self, request: Request<u64>) -> Result<Response<String>, Status> {
-        Ok(Response::new(format!("number {}", request.into_inner())))
+    async fn spell(
+        &self,
+        request: Request<DepotSpellRequest>,
+    ) -> Result<Response<DepotSpellResponse>, Status> {
+        let value = format!("number {}", request.into_inner().number);
+        Ok(Response::new(DepotSpellResponse { value }))
     }
 }

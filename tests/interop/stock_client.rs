@@ -76,7 +76,9 @@ async fn calls_every_shape() {
 
         client.note(named("x")).await.unwrap();
         keeper.noted.notified().await;
-        assert_eq!(client.spell(7).await.unwrap().into_inner(), "number 7");
+        let request = pb::DepotSpellRequest { number: 7 };
+        let spelled = client.spell(request).await.unwrap().into_inner();
+        assert_eq!(spelled.value, "number 7");
     })
     .await;
 }

@@ -135,7 +135,31 @@ pub struct Tree {
     #[prost(btree_map = "string, message", tag = "4")]
     pub by_name: ::prost::alloc::collections::BTreeMap<::prost::alloc::string::String, Tree>,
 }
-/// The request of \[`Kitchen::many`\].
+/// The request of `Watch`.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct KitchenWatchRequest {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+}
+/// The response of `Count`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct KitchenCountResponse {
+    #[prost(uint64, tag = "1")]
+    pub value: u64,
+}
+/// A request of `Chat`.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct KitchenChatRequest {
+    #[prost(bytes = "vec", tag = "1")]
+    pub value: ::prost::alloc::vec::Vec<u8>,
+}
+/// A response of `Chat`.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct KitchenChatResponse {
+    #[prost(bytes = "vec", tag = "1")]
+    pub value: ::prost::alloc::vec::Vec<u8>,
+}
+/// The request of `Many`.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct KitchenManyRequest {
     #[prost(string, tag = "1")]
@@ -145,6 +169,90 @@ pub struct KitchenManyRequest {
     pub by_name: ::prost::alloc::collections::BTreeMap<::prost::alloc::string::String, Numbers>,
     #[prost(message, optional, tag = "8")]
     pub until: ::core::option::Option<::prost_types::Timestamp>,
+}
+/// The response of `Many`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct KitchenManyResponse {
+}
+/// The response of `Note`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct KitchenNoteResponse {
+}
+/// The request of `Look`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct KitchenLookRequest {
+}
+/// What is not used any more.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Old {
+    #[prost(enumeration = "level::Degree", optional, tag = "1")]
+    pub level: ::core::option::Option<i32>,
+    /// As `level`, but older.
+    #[deprecated]
+    #[prost(string, tag = "2")]
+    pub label: ::prost::alloc::string::String,
+    #[prost(btree_map = "string, uint64", tag = "3")]
+    pub prices: ::prost::alloc::collections::BTreeMap<::prost::alloc::string::String, u64>,
+    #[prost(message, optional, tag = "4")]
+    pub way: ::core::option::Option<Way>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Way {
+    #[prost(oneof = "way::Kind", tags = "1, 2")]
+    pub kind: ::core::option::Option<way::Kind>,
+}
+/// Nested message and enum types in `Way`.
+pub mod way {
+    #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+    pub struct Down {
+        #[prost(uint32, tag = "1")]
+        pub by: u32,
+    }
+    #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Kind {
+        #[prost(message, tag = "1")]
+        Up(()),
+        /// Not any more.
+        #[deprecated]
+        #[prost(message, tag = "2")]
+        Down(Down),
+    }
+}
+/// How far something goes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Level {
+}
+/// Nested message and enum types in `Level`.
+pub mod level {
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+    #[repr(i32)]
+    pub enum Degree {
+        None = 0,
+        /// Not much.
+        #[deprecated]
+        Some = 4,
+    }
+    impl Degree {
+        /// String value of the enum field names used in the ProtoBuf definition.
+        ///
+        /// The values are not transformed in any way and thus are considered stable
+        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+        pub fn as_str_name(&self) -> &'static str {
+            match self {
+                Self::None => "NONE",
+                #[allow(deprecated)]
+                Self::Some => "SOME",
+            }
+        }
+        /// Creates an enum from field names used in the ProtoBuf definition.
+        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+            match value {
+                "NONE" => Some(Self::None),
+                "SOME" => Some(#[allow(deprecated)] Self::Some),
+                _ => None,
+            }
+        }
+    }
 }
 /// What is seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]

@@ -2,7 +2,11 @@
 //!
 //! `UPDATE=1 cargo test -p blixard-tests --test message golden` writes them anew.
 
-use std::{env, fs, path::Path};
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime},
+};
 
 use blixard_rpc::{
     Result, iroh_service, message,
@@ -23,8 +27,7 @@ fn the_proto_is_the_one_that_is_checked_in() {
 
 #[test]
 fn what_prost_generates_is_what_is_checked_in() {
-    let out = env::temp_dir().join(format!("blixard-kitchen-{}", std::process::id()));
-    fs::create_dir_all(&out).unwrap();
+    let out = temporary("kitchen");
     prost_build::Config::new()
         .out_dir(&out)
         .bytes([".kitchen.v1.Wide.blob", ".kitchen.v1.Wide.blobs"])
@@ -64,14 +67,48 @@ fn the_set_is_complete() {
             "google/protobuf/duration.proto",
             "google/protobuf/empty.proto",
             "google/protobuf/timestamp.proto",
-            "google/protobuf/wrappers.proto",
             "kitchen/v1/kitchen.proto"
         ]
     );
     let pool =
         protox::prost_reflect::DescriptorPool::decode(set.encode_to_vec().as_slice()).unwrap();
     let service = pool.get_service_by_name("kitchen.v1.Kitchen").unwrap();
-    assert_eq!(service.methods().len(), 6);
+    assert_eq!(service.methods().len(), 8);
+}
+
+/// Protobuf's own files, as far as they are here, are what they are everywhere.
+#[test]
+fn the_files_of_protobuf_are_those_of_protobuf() {
+    #[message]
+    struct Everything {
+        wait: Option<Duration>,
+        at: Option<SystemTime>,
+        #[prost]
+        any: prost_types::Any,
+        #[prost]
+        mask: prost_types::FieldMask,
+        #[prost]
+        fields: prost_types::Struct,
+        #[prost]
+        text: Option<String>,
+        unit: (),
+    }
+    #[iroh_service(package = "own.v1")]
+    trait Owning {
+        async fn own(&self, everything: Everything) -> Result<()>;
+    }
+    let set = file_descriptor_set(&[OwningService::descriptor()]).unwrap();
+    let names: Vec<_> = set.file.iter().map(|file| file.name()).collect();
+    assert_eq!(names.len(), 8, "{names:?}");
+    for ours in set.file {
+        if !ours.name().starts_with("google/") {
+            continue;
+        }
+        let theirs = protox::compile([ours.name()], [folder()]).unwrap();
+        let [mut theirs] = theirs.file.try_into().unwrap();
+        theirs.source_code_info = None;
+        assert!(ours == theirs, "{ours:#?}\nis not\n{theirs:#?}");
+    }
 }
 
 /// Services of one package share its messages, and so a file.
@@ -98,7 +135,7 @@ fn a_set_of_several_services() {
         .map(|file| file.name())
         .filter(|name| !name.starts_with("google/"))
         .collect();
-    assert_eq!(own, ["kitchen/v1/services.proto", "garden/v1/garden.proto"]);
+    assert_eq!(own, ["kitchen/v1/kitchen.proto", "garden/v1/garden.proto"]);
     let pool =
         protox::prost_reflect::DescriptorPool::decode(set.encode_to_vec().as_slice()).unwrap();
     for service in services {
@@ -157,19 +194,32 @@ fn compiled() -> prost_types::FileDescriptorSet {
     protox::compile(["kitchen.proto"], [folder()]).unwrap()
 }
 
-fn folder() -> &'static Path {
+pub(super) fn folder() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/message"))
+}
+
+/// An empty folder.
+pub(super) fn temporary(name: &str) -> PathBuf {
+    let path = env::temp_dir().join(format!("blixard-{name}-{}", std::process::id()));
+    fs::create_dir_all(&path).unwrap();
+    path
 }
 
 #[track_caller]
 fn check(name: &str, text: &str) {
+    check_bytes(name, text.as_bytes());
+}
+
+#[track_caller]
+pub(super) fn check_bytes(name: &str, now: &[u8]) {
     let path = folder().join(name);
     if env::var_os("UPDATE").is_some() {
-        fs::write(&path, text).unwrap();
+        fs::write(&path, now).unwrap();
     }
-    let checked_in = fs::read_to_string(&path).unwrap_or_default();
+    let checked_in = fs::read(&path).unwrap_or_default();
     assert!(
-        checked_in == text,
-        "{name} is not what is checked in; if the change is meant, run with UPDATE=1 and review the difference. It is now:\n{text}"
+        checked_in == now,
+        "{name} is not what is checked in; if the change is meant, run with UPDATE=1 and review the difference. It is now:\n{}",
+        String::from_utf8_lossy(now)
     );
 }

@@ -1,5 +1,7 @@
 //! A service that uses everything a message can have.
 
+#![allow(deprecated, reason = "what is deprecated is described too")]
+
 use std::{
     collections::{BTreeMap, HashMap},
     time::{Duration, SystemTime},
@@ -12,6 +14,7 @@ use bytes::Bytes;
 ///
 /// The second paragraph.
 #[message]
+#[reserved(10, 100..=199, 2001..=536870911, "old_text", "older")]
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Wide {
     /// Numbers of all sizes.
@@ -65,6 +68,7 @@ pub(crate) struct Numbers {
 
 /// What is seen.
 #[message]
+#[reserved(2, 5..=7, -10..=-8, 100..=2147483647, "COLOR_GREY")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Color {
     /// The longest waves.
@@ -86,6 +90,7 @@ pub(crate) enum Choice {
     Number(i64),
     Color(Color),
     /// With fields of its own.
+    #[reserved(4, "middle")]
     Pair {
         /// The first.
         left: String,
@@ -128,4 +133,53 @@ pub(crate) trait Kitchen {
     ) -> Result<()>;
     #[rpc(oneway)]
     async fn note(&self, choice: Choice);
+    /// See [`watch`](Self::watch).
+    #[deprecated]
+    #[rpc(idempotent)]
+    async fn look(&self) -> Result<Old>;
+    #[deprecated]
+    async fn close(&self, old: Old) -> Result<Level>;
+}
+
+/// What is not used any more.
+#[message]
+#[deprecated]
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Old {
+    pub(crate) level: Option<Degree>,
+    /// As [`level`](Self::level), but older.
+    #[deprecated = "use level"]
+    pub(crate) label: String,
+    #[deprecated]
+    pub(crate) prices: BTreeMap<String, u64>,
+    pub(crate) way: Option<Way>,
+}
+
+#[message]
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Way {
+    Up,
+    /// Not any more.
+    #[deprecated]
+    Down {
+        by: u32,
+    },
+}
+
+/// How far something goes.
+#[message]
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Level {}
+
+#[message]
+#[within(Level)]
+#[deprecated]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Degree {
+    None,
+    /// Not much.
+    #[deprecated]
+    Some = 4,
+    #[unknown]
+    Other(i32),
 }

@@ -6,6 +6,7 @@
 )]
 
 mod budget;
+mod existing;
 mod golden;
 mod kinds;
 mod kitchen;

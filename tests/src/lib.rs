@@ -3,3 +3,4 @@
 pub mod bottleneck;
 pub mod net;
 pub mod talk;
+pub mod tools;

@@ -5,7 +5,7 @@ use std::fmt::Display;
 use proc_macro2::{TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::{
-    Attribute, Ident, LitStr, Meta, Token,
+    Attribute, Ident, Lit, LitStr, Meta, Token,
     ext::IdentExt,
     parse::{ParseStream, Parser},
 };
@@ -46,6 +46,30 @@ impl Setting {
                     None
                 }
             },
+        }
+    }
+
+    /// The value of a setting that is an expression.
+    pub(super) fn expression(&self, example: &str, errors: &Errors) -> Option<TokenStream> {
+        match &self.value {
+            Some(value) if syn::parse2::<syn::Expr>(value.clone()).is_ok() => Some(value.clone()),
+            Some(value) if !value.is_empty() => {
+                errors.at(
+                    value,
+                    format_args!("expected an expression: write `{} = {example}`", self.key),
+                );
+                None
+            }
+            _ => {
+                errors.at(
+                    &self.key,
+                    format_args!(
+                        "`{}` needs a value: write `{} = {example}`",
+                        self.key, self.key
+                    ),
+                );
+                None
+            }
         }
     }
 
@@ -105,8 +129,13 @@ fn setting(input: ParseStream, example: &str) -> syn::Result<Setting> {
     }
     let key = Ident::parse_any(input)?;
     let value = if input.parse::<Option<Token![=]>>()?.is_some() {
-        let value: Option<TokenTree> = input.parse()?;
-        Some(value.into_token_stream())
+        // A literal is all of it, so that a comma that is missing behind it is found.
+        let value = if input.peek(Lit) {
+            input.parse::<TokenTree>()?.into_token_stream()
+        } else {
+            until(input, |input| input.peek(Token![,]))?
+        };
+        Some(value)
     } else {
         None
     };
@@ -114,12 +143,17 @@ fn setting(input: ParseStream, example: &str) -> syn::Result<Setting> {
 }
 
 fn until_comma(input: ParseStream) -> syn::Result<TokenStream> {
-    let mut rest = TokenStream::new();
-    while !input.is_empty() && !input.peek(Token![,]) {
-        rest.extend([input.parse::<TokenTree>()?]);
-    }
+    let rest = until(input, |input| input.peek(Token![,]))?;
     input.parse::<Option<Token![,]>>()?;
     Ok(rest)
+}
+
+fn until(input: ParseStream, end: impl Fn(ParseStream) -> bool) -> syn::Result<TokenStream> {
+    let mut tokens = TokenStream::new();
+    while !input.is_empty() && !end(input) {
+        tokens.extend([input.parse::<TokenTree>()?]);
+    }
+    Ok(tokens)
 }
 
 /// What is said in several attributes of one name, as if in one.

@@ -6,5 +6,5 @@ mod plain;
 mod settings;
 mod value;
 
-pub(crate) use plain::{docs, has, hidden, tag};
+pub(crate) use plain::{docs, hidden, tag};
 pub(crate) use settings::{SettingsOfVariant, of_error, of_method, of_service, of_variant};

@@ -1,4 +1,4 @@
-//! Reads attributes that are no lists: tags, doc comments; and asks which are there.
+//! Reads attributes that are no lists: tags, doc comments; and those that are hidden in `cfg_attr`.
 
 use proc_macro2::TokenTree;
 use syn::{Attribute, Expr, ExprLit, Ident, Lit, Meta, MetaNameValue};
@@ -62,9 +62,4 @@ pub(crate) fn hidden(attr: &Attribute) -> Option<Ident> {
             TokenTree::Ident(ident) if ident == "rpc" || ident == "cfg" => Some(ident),
             _ => None,
         })
-}
-
-/// Whether one of the attributes has this name.
-pub(crate) fn has(attrs: &[Attribute], name: &str) -> bool {
-    attrs.iter().any(|attr| attr.path().is_ident(name))
 }

@@ -20,6 +20,8 @@ pub(crate) fn of_service(tokens: TokenStream, errors: &Errors) -> SettingsOfServ
             out.package = package(&setting, errors);
         } else if setting.is("name") {
             out.name = wire_name(&setting, "Greeter", errors);
+        } else if setting.is("file_descriptor_set") {
+            out.file_descriptor_set = setting.expression("pb::FILE_DESCRIPTOR_SET", errors);
         } else {
             setting.unknown("setting of a service", SERVICE_KEYS, errors);
         }
@@ -110,7 +112,7 @@ pub(crate) fn of_variant<'a>(
     out
 }
 
-const SERVICE_KEYS: &[&str] = &["package", "name"];
+const SERVICE_KEYS: &[&str] = &["package", "name", "file_descriptor_set"];
 
 const SERVICE_EXAMPLE: &str = r#"package = "demo.v1", name = "Greeter""#;
 

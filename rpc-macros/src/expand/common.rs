@@ -75,6 +75,14 @@ pub(super) fn named_error(method: &Method) -> Option<&Type> {
     })
 }
 
+/// The error of a method that says it has one of its own.
+pub(super) fn own_error(method: &Method) -> Option<&Type> {
+    match &method.signature.output {
+        ReturnType::Default => None,
+        ReturnType::Type(_, ty) => last_argument(ty),
+    }
+}
+
 /// The `E` of `Result<T, E>`.
 fn last_argument(ty: &Type) -> Option<&Type> {
     let Type::Path(path) = ty else {

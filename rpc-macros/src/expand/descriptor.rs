@@ -12,16 +12,31 @@ pub(super) fn descriptor(service: &Service) -> TokenStream {
         full_name,
         docs,
         vis,
+        file_descriptor_set,
         ..
     } = service;
     let marker = service.marker();
+    let set = file_descriptor_set
+        .as_ref()
+        .map(|set| quote!(.with_file_descriptor_set(#set)));
+    let deprecated = service.deprecated().then(|| quote!(.with_deprecated()));
+    let has_errors = service
+        .methods
+        .iter()
+        .any(|it| common::own_error(it).is_some());
+    let no_detail = has_errors.then(|| {
+        quote!(
+            use __rpc::NoDetail as _;
+        )
+    });
     let methods = service
         .methods
         .iter()
         .map(|method| describe(service, method));
     quote! {
+        #no_detail
         static __SERVICE: __rpc::ServiceDescriptor =
-            __rpc::service(#full_name, #docs, __METHODS);
+            __rpc::service(#full_name, #docs, __METHODS) #set #deprecated;
         static __METHODS: &[__rpc::MethodDescriptor] =
             &__rpc::methods(#marker::descriptor, [#(#methods,)*]);
         impl #marker {
@@ -58,8 +73,19 @@ fn describe(service: &Service, method: &Method) -> TokenStream {
         Response::Message(ty) | Response::Stream(ty) => quote!(#request, #ty),
     };
     let docs = (!docs.is_empty()).then(|| quote!(.with_docs(#docs)));
+    let argument = match &method.request {
+        Request::Message {
+            field: Some(field),
+            docs,
+            ..
+        } => Some(quote!(.with_argument(#field, #docs))),
+        _ => None,
+    };
+    let deprecated = method.deprecated().then(|| quote!(.with_deprecated()));
+    let error = common::own_error(method)
+        .map(|error| quote!(.with_error(__rpc::ErrorOf::<#error>::DETAIL)));
     let settings = with_settings(settings);
-    quote!(#(#cfgs)* __rpc::#shape::<#messages>(#path) #docs #settings)
+    quote!(#(#cfgs)* __rpc::#shape::<#messages>(#path) #docs #argument #error #settings #deprecated)
 }
 
 fn with_settings(settings: &Settings) -> TokenStream {

@@ -31,7 +31,7 @@ pub(crate) fn service(service: &Service) -> TokenStream {
     let server = server::server(service);
     let client = client::client(service);
     // Generated code may use what the user says not to use, and need not use all of itself.
-    let deprecated = service.deprecated.then(|| quote!(, deprecated));
+    let deprecated = service.has_deprecated().then(|| quote!(, deprecated));
     quote! {
         #item
         #(#requests)*

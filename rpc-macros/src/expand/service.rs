@@ -39,11 +39,16 @@ pub(super) fn requests(service: &Service) -> impl Iterator<Item = TokenStream> {
         let Service { vis, ident, .. } = service;
         let cfgs = &method.cfgs;
         let name = service.request(method);
+        // The link leads rustdoc to the method, and is left out of the `.proto`.
         let docs = format!(
-            "The request of [`{}::{}`].",
+            "The request of [`{}`]({}::{}).",
+            method.name,
             ident.unraw(),
             method.signature.ident.unraw()
         );
+        // In protobuf it is called after the service, in Rust after the trait, beside which it stands.
+        let in_protobuf = format!("{}{}Request", service.wire_name(), method.name);
+        let proto_name = (name.unraw() != in_protobuf).then(|| quote!(#[proto_name(#in_protobuf)]));
         let fields = fields.iter().map(
             |Field {
                  name, ty, attrs, ..
@@ -54,6 +59,7 @@ pub(super) fn requests(service: &Service) -> impl Iterator<Item = TokenStream> {
             #[doc = #docs]
             #[allow(missing_docs, missing_debug_implementations, non_snake_case, private_interfaces)]
             #[::blixard_rpc::message]
+            #proto_name
             #vis struct #name { #(#fields,)* }
         })
     })

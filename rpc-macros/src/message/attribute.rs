@@ -6,7 +6,7 @@ use syn::{
     Attribute, Data, DeriveInput, Field, Fields, Ident, Item, LitStr, parse_quote, spanned::Spanned,
 };
 
-use super::{expand, parse};
+use super::{errors::Errors, expand, helper, parse};
 
 /// The attribute's expansion: the item as it was written, with what it derives.
 pub(crate) fn attribute(arguments: &TokenStream, item: TokenStream) -> TokenStream {
@@ -29,7 +29,7 @@ pub(crate) fn attribute(arguments: &TokenStream, item: TokenStream) -> TokenStre
 }
 
 fn expand(arguments: &TokenStream, mut input: DeriveInput) -> TokenStream {
-    let mut errors = parse::Errors(None);
+    let mut errors = Errors(None);
     if !arguments.is_empty() {
         errors.add(
             arguments.span(),
@@ -155,7 +155,7 @@ fn spelled_out(own: &Ident, tokens: TokenStream) -> TokenStream {
 /// Removes what only our derive and serde's understand, and what Rust would complain about again.
 fn strip(input: &mut DeriveInput) {
     let clean = |attrs: &mut Vec<Attribute>| {
-        attrs.retain(|attr| !parse::is_helper(attr) && !attr.path().is_ident("serde"));
+        attrs.retain(|attr| !helper::is_helper(attr) && !attr.path().is_ident("serde"));
     };
     let clean_fields = |fields: &mut Fields| {
         for field in fields {

@@ -4,16 +4,23 @@ use proc_macro2::{Literal, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::{DeriveInput, Ident, Type, spanned::Spanned};
 
-use super::model::{Field, Kind, Message, Number, Payload, Variant, name, snake, value_prefix};
+use super::model::{
+    Field, Kind, Message, Number, Payload, Reserved, Variant, name, snake, value_name,
+};
 use crate::span::at;
 
 /// The whole expansion of the derive.
 pub(super) fn expand(message: &Message) -> TokenStream {
-    match &message.kind {
+    let expanded = match &message.kind {
         Kind::Struct(fields) => expand_struct(message, fields),
         Kind::Oneof { variants, unknown } => expand_oneof(message, variants, unknown.as_ref()),
         Kind::Enum { numbers, unknown } => expand_enum(message, numbers, unknown),
-    }
+    };
+    // What is deprecated still goes over the wire.
+    let allow = message
+        .has_deprecated()
+        .then(|| quote!(#[allow(deprecated)]));
+    quote!(#allow #expanded)
 }
 
 /// What stands in for the expansion after an error, so that nothing follows from it.
@@ -102,7 +109,7 @@ fn expand_oneof(
                 };
                 quote!(#path(f0) => #put(f0, #tag, out),)
             }
-            Payload::Fields(fields) => {
+            Payload::Fields { fields, .. } => {
                 let pattern = pattern(&path, fields);
                 let put = put_fields(fields);
                 quote!(#pattern => __rpc::put_nested(#tag, out, |out| { #put }),)
@@ -135,7 +142,7 @@ fn expand_oneof(
                     slot = f0.map(#path);
                 }
             }
-            Payload::Fields(fields) => {
+            Payload::Fields { fields, .. } => {
                 let pattern = pattern(&path, fields);
                 let take = take_fields(
                     message,
@@ -201,13 +208,13 @@ fn expand_enum(
     (unknown, place): &(Ident, usize),
 ) -> TokenStream {
     let ident = &message.ident;
-    let prefix = value_prefix(ident, message.within.is_some());
     let info = info(message, {
         let infos = numbers.iter().map(|number| {
-            let name = format!("{prefix}{}", snake(&number.ident).to_uppercase());
+            let name = value_name(&message.proto_name, message.within.is_some(), &number.ident);
             let docs = &number.docs;
+            let deprecated = deprecated(number.deprecated);
             let number = Literal::i32_unsuffixed(number.number);
-            quote!(__rpc::NumberInfo { name: #name, docs: #docs, number: #number })
+            quote!(__rpc::NumberInfo::new(#name, #docs, #number) #deprecated)
         });
         quote!(Enum { numbers: &[#(#infos),*], unknown: #place })
     });
@@ -245,13 +252,31 @@ fn expand_enum(
 
 /// The static description of a type.
 fn info(message: &Message, body: impl ToTokens) -> TokenStream {
-    let own = name(&message.ident);
+    let own = &message.proto_name;
     let name = match &message.within {
-        None => own,
+        None => own.clone(),
         Some(outer) => format!("{}.{own}", name(outer)),
     };
     let docs = &message.docs;
-    quote!(&__rpc::TypeInfo { name: #name, docs: #docs, body: __rpc::TypeBody::#body })
+    let reserved = reserved(&message.reserved);
+    let deprecated = deprecated(message.deprecated);
+    quote!(&__rpc::TypeInfo::new(#name, #docs, __rpc::TypeBody::#body) #reserved #deprecated)
+}
+
+fn reserved(reserved: &Reserved) -> Option<TokenStream> {
+    (!reserved.is_empty()).then(|| {
+        let numbers = reserved.numbers.iter().map(|(first, last)| {
+            let first = Literal::i32_unsuffixed(*first);
+            let last = Literal::i32_unsuffixed(*last);
+            quote!((#first, #last))
+        });
+        let names = &reserved.names;
+        quote!(.reserved(&[#(#numbers),*], &[#(#names),*]))
+    })
+}
+
+fn deprecated(is: bool) -> Option<TokenStream> {
+    is.then(|| quote!(.deprecated()))
 }
 
 fn field_infos(fields: &[Field]) -> TokenStream {
@@ -260,7 +285,8 @@ fn field_infos(fields: &[Field]) -> TokenStream {
         let docs = &field.docs;
         let tag = Literal::u32_unsuffixed(field.tag);
         let field_type = method(field, "field_type");
-        quote!(__rpc::FieldInfo { name: #name, docs: #docs, tag: #tag, field_type: #field_type })
+        let deprecated = deprecated(field.deprecated);
+        quote!(__rpc::FieldInfo::new(#name, #docs, #tag, #field_type) #deprecated)
     });
     quote!(#(#infos),*)
 }
@@ -281,19 +307,26 @@ fn variant_info(variant: &Variant) -> TokenStream {
             let value_type = of(ty, &by, "value_type");
             quote!(Value(#value_type))
         }
-        Payload::Fields(fields) => {
+        Payload::Fields { fields, .. } => {
             let fields = field_infos(fields);
             quote!(Fields(&[#fields]))
         }
     };
+    let reserved = match &variant.payload {
+        Payload::Fields {
+            reserved: these, ..
+        } => reserved(these),
+        _ => None,
+    };
+    let deprecated = deprecated(variant.deprecated);
     quote! {
-        __rpc::VariantInfo {
-            name: #variant_name,
-            field: #field,
-            docs: #docs,
-            tag: #tag,
-            payload: __rpc::VariantPayload::#payload,
-        }
+        __rpc::VariantInfo::new(
+            #variant_name,
+            #field,
+            #docs,
+            #tag,
+            __rpc::VariantPayload::#payload,
+        ) #reserved #deprecated
     }
 }
 

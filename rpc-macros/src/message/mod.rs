@@ -1,10 +1,13 @@
 //! `#[message]` and `#[derive(Message)]`: a plain struct or enum becomes a message in both codecs.
 
 mod attribute;
+mod errors;
 mod expand;
+mod helper;
 mod model;
 mod names;
 mod parse;
+mod reserved;
 mod types;
 
 pub(crate) use attribute::attribute;

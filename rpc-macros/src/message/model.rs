@@ -5,10 +5,44 @@ use syn::{Ident, Type};
 /// A user's type.
 pub(super) struct Message {
     pub(super) ident: Ident,
+    /// The name in protobuf.
+    pub(super) proto_name: String,
     pub(super) docs: String,
     /// The message that it is declared within in protobuf; an enum without data alone can be.
     pub(super) within: Option<Ident>,
+    pub(super) reserved: Reserved,
+    pub(super) deprecated: bool,
     pub(super) kind: Kind,
+}
+
+impl Message {
+    /// Whether the type, or something of it, is deprecated.
+    pub(super) fn has_deprecated(&self) -> bool {
+        let any = |fields: &[Field]| fields.iter().any(|field| field.deprecated);
+        self.deprecated
+            || match &self.kind {
+                Kind::Struct(fields) => any(fields),
+                Kind::Oneof { variants, .. } => variants.iter().any(|variant| {
+                    variant.deprecated
+                        || matches!(&variant.payload, Payload::Fields { fields, .. } if any(fields))
+                }),
+                Kind::Enum { numbers, .. } => numbers.iter().any(|number| number.deprecated),
+            }
+    }
+}
+
+/// What must not be used again.
+#[derive(Default)]
+pub(super) struct Reserved {
+    /// The first and the last of each range of numbers.
+    pub(super) numbers: Vec<(i32, i32)>,
+    pub(super) names: Vec<String>,
+}
+
+impl Reserved {
+    pub(super) fn is_empty(&self) -> bool {
+        self.numbers.is_empty() && self.names.is_empty()
+    }
 }
 
 /// What a user's type is made of.
@@ -37,6 +71,7 @@ pub(super) struct Field {
     pub(super) ty: Type,
     /// Whether prost generated the type.
     pub(super) prost: bool,
+    pub(super) deprecated: bool,
 }
 
 /// A variant of an enum with data.
@@ -45,13 +80,20 @@ pub(super) struct Variant {
     pub(super) docs: String,
     pub(super) tag: u32,
     pub(super) payload: Payload,
+    pub(super) deprecated: bool,
 }
 
 /// What a variant holds.
 pub(super) enum Payload {
     Unit,
-    Value { ty: Box<Type>, prost: bool },
-    Fields(Vec<Field>),
+    Value {
+        ty: Box<Type>,
+        prost: bool,
+    },
+    Fields {
+        fields: Vec<Field>,
+        reserved: Reserved,
+    },
 }
 
 /// A variant of an enum without data.
@@ -59,6 +101,7 @@ pub(super) struct Number {
     pub(super) ident: Ident,
     pub(super) docs: String,
     pub(super) number: i32,
+    pub(super) deprecated: bool,
 }
 
 /// The name in protobuf of something with this name in Rust: without `r#`.
@@ -69,7 +112,11 @@ pub(super) fn name(ident: &Ident) -> String {
 
 /// `PutAll` becomes `put_all`, `HTTPServer` becomes `http_server`.
 pub(super) fn snake(ident: &Ident) -> String {
-    let chars: Vec<char> = name(ident).chars().collect();
+    snake_case(&name(ident))
+}
+
+pub(super) fn snake_case(name: &str) -> String {
+    let chars: Vec<char> = name.chars().collect();
     let mut out = String::new();
     for (at, &char) in chars.iter().enumerate() {
         let before = at.checked_sub(1).map(|at| chars[at]);
@@ -88,15 +135,19 @@ pub(super) fn snake(ident: &Ident) -> String {
     out
 }
 
-/// How the names of an enum's values begin. They share the scope of the enum's own name: that of the package, or of the message that
-/// it is within.
-pub(super) fn value_prefix(of: &Ident, is_within: bool) -> String {
-    if is_within {
-        String::new()
+/// The name in protobuf of a variant of an enum without data. It shares the scope of the enum's own name: in a package the enum's
+/// comes before it, `STATE_RUNNING`; within a message it stands alone.
+pub(super) fn value_name(of: &str, within: bool, variant: &Ident) -> String {
+    let value = snake(variant).to_uppercase();
+    if within {
+        value
     } else {
-        format!("{}_", snake(of).to_uppercase())
+        format!("{}_{value}", snake_case(of).to_uppercase())
     }
 }
+
+/// The largest number of a field.
+pub(super) const MAX_TAG: u32 = (1 << 29) - 1;
 
 #[cfg(test)]
 mod tests {

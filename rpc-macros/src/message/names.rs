@@ -3,7 +3,7 @@
 
 use syn::Ident;
 
-use super::model::{snake, value_prefix};
+use super::model::{snake_case, value_name};
 
 /// The names so far.
 #[derive(Default)]
@@ -26,9 +26,8 @@ impl Names {
     }
 
     /// The same with a value of `of`, an enum.
-    pub(super) fn value(&mut self, ident: &Ident, of: &Ident, is_within: bool) -> Option<String> {
-        let own = snake(ident).to_uppercase();
-        let name = format!("{}{own}", value_prefix(of, is_within));
+    pub(super) fn value(&mut self, ident: &Ident, of: &str, is_within: bool) -> Option<String> {
+        let name = value_name(of, is_within, ident);
         let derived = pascal(without_prefix(&name, of));
         self.add(ident, name, derived, "in protobuf without the enum's name")
     }
@@ -74,8 +73,8 @@ fn pascal(name: &str) -> String {
 }
 
 /// A value's name without that of its enum, whichever way that is written, and the underscores after it; unless nothing is left.
-fn without_prefix<'a>(name: &'a str, of: &Ident) -> &'a str {
-    let prefix = snake(of).replace('_', "");
+fn without_prefix<'a>(name: &'a str, of: &str) -> &'a str {
+    let prefix = snake_case(of).replace('_', "");
     let mut prefix = prefix.chars();
     let mut expected = prefix.next();
     for (at, char) in name.char_indices() {
@@ -94,7 +93,6 @@ fn without_prefix<'a>(name: &'a str, of: &Ident) -> &'a str {
 
 #[cfg(test)]
 mod tests {
-    use proc_macro2::Span;
 
     use super::*;
 
@@ -113,7 +111,6 @@ mod tests {
 
     #[test]
     fn values_without_the_name_of_their_enum() {
-        let color = Ident::new("DeepColor", Span::call_site());
         for (name, expected) in [
             ("DEEP_COLOR_DARK_BLUE", "DarkBlue"),
             ("DEEPCOLOR_RED", "Red"),
@@ -122,7 +119,7 @@ mod tests {
             ("DEEP_RED", "DeepRed"),
             ("RED", "Red"),
         ] {
-            assert_eq!(pascal(without_prefix(name, &color)), expected, "{name}");
+            assert_eq!(pascal(without_prefix(name, "DeepColor")), expected, "{name}");
         }
     }
 }

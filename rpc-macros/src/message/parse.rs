@@ -1,18 +1,20 @@
 //! From syntax to the model. Every mistake is reported, on the smallest span, with what would be right.
 
 use proc_macro2::Span;
-use quote::ToTokens;
 use syn::{
     Attribute, Data, DeriveInput, Error, Expr, ExprLit, ExprUnary, Fields, Ident, Lit, LitInt,
-    Meta, Result, Type, UnOp, Variant as SynVariant, spanned::Spanned,
+    LitStr, Meta, Result, Type, UnOp, Variant as SynVariant, spanned::Spanned,
 };
 
 use super::{
-    model::{Field, Kind, Message, Number, Payload, Variant, name, snake},
+    errors::Errors,
+    helper::{find, flag},
+    model::{Field, Kind, MAX_TAG, Message, Number, Payload, Reserved, Variant, name, snake},
     names::Names,
+    reserved,
     types::Container,
 };
-use crate::name::mistake;
+use crate::name::{is_proto_name, mistake};
 
 /// Understands a type, or says all that is wrong with it.
 pub(super) fn parse(input: &DeriveInput) -> Result<Message> {
@@ -23,7 +25,7 @@ pub(super) fn parse(input: &DeriveInput) -> Result<Message> {
             "a message cannot be generic: it has one schema; write a type for each use",
         );
     }
-    refuse_name(&input.ident, &mut errors);
+    let proto_name = proto_name_of(input, &mut errors);
     refuse_tag_and_unknown(&input.attrs, "a type", &mut errors);
     let kind = match &input.data {
         Data::Struct(data) => match &data.fields {
@@ -36,7 +38,12 @@ pub(super) fn parse(input: &DeriveInput) -> Result<Message> {
                 None
             }
         },
-        Data::Enum(data) => enum_of(input, data.variants.iter().collect(), &mut errors),
+        Data::Enum(data) => enum_of(
+            input,
+            &proto_name,
+            data.variants.iter().collect(),
+            &mut errors,
+        ),
         Data::Union(data) => {
             errors.add(
                 data.union_token.span,
@@ -46,15 +53,54 @@ pub(super) fn parse(input: &DeriveInput) -> Result<Message> {
         }
     };
     let within = within_of(input, kind.as_ref(), &mut errors);
+    let reserved = match &kind {
+        Some(kind) => reserved::of_type(
+            &input.attrs,
+            &proto_name,
+            within.is_some(),
+            kind,
+            &mut errors,
+        ),
+        None => Reserved::default(),
+    };
     errors.finish()?;
     // Without an error there is a kind.
     let kind = kind.ok_or_else(|| Error::new(input.ident.span(), "cannot be a message"))?;
     Ok(Message {
         ident: input.ident.clone(),
+        proto_name,
         docs: docs(&input.attrs),
         within,
+        reserved,
+        deprecated: is_deprecated(&input.attrs),
         kind,
     })
+}
+
+/// The name in protobuf: that of the type, or what `#[proto_name("..")]` says.
+fn proto_name_of(input: &DeriveInput, errors: &mut Errors) -> String {
+    let own = name(&input.ident);
+    let Some(attribute) = find(&input.attrs, "proto_name") else {
+        refuse_name(&input.ident, errors);
+        return own;
+    };
+    match attribute.parse_args::<LitStr>() {
+        Ok(text) if is_proto_name(&text.value()) => text.value(),
+        Ok(text) => {
+            errors.add_at(
+                text,
+                "not a name in protobuf, where names have ASCII letters, digits and `_`, and do not begin with a digit",
+            );
+            own
+        }
+        Err(_) => {
+            errors.add_at(
+                attribute,
+                format!("a name is a string: write `#[proto_name(\"{own}\")]`"),
+            );
+            own
+        }
+    }
 }
 
 /// The message that the type is declared within.
@@ -78,38 +124,6 @@ fn within_of(input: &DeriveInput, kind: Option<&Kind>, errors: &mut Errors) -> O
     }
 }
 
-/// All that is wrong so far.
-pub(super) struct Errors(pub(super) Option<Error>);
-
-impl Errors {
-    pub(super) fn add(&mut self, span: Span, message: impl std::fmt::Display) {
-        self.push(Error::new(span, message));
-    }
-
-    /// The same, if anything is wrong.
-    pub(super) fn add_any(&mut self, span: Span, message: Option<String>) {
-        if let Some(message) = message {
-            self.add(span, message);
-        }
-    }
-
-    /// The same, for all of what is wrong where it has several tokens.
-    pub(super) fn add_at(&mut self, what: impl ToTokens, message: impl std::fmt::Display) {
-        self.push(Error::new_spanned(what, message));
-    }
-
-    pub(super) fn push(&mut self, error: Error) {
-        match &mut self.0 {
-            Some(errors) => errors.combine(error),
-            None => self.0 = Some(error),
-        }
-    }
-
-    pub(super) fn finish(self) -> Result<()> {
-        self.0.map_or(Ok(()), Err)
-    }
-}
-
 fn fields_of<'a>(
     fields: impl Iterator<Item = &'a syn::Field>,
     errors: &mut Errors,
@@ -122,6 +136,8 @@ fn fields_of<'a>(
             errors.add_any(ident.span(), names.field(&ident, &name(&ident)));
             refuse_serde(&field.attrs, errors);
             refuse_unknown(&field.attrs, errors);
+            reserved::refuse(&field.attrs, errors);
+            refuse_proto_name(&field.attrs, errors);
             let prost = type_of(field, errors);
             let tag = tags.next(&field.attrs, &name(&ident), ident.span(), errors);
             Some(Field {
@@ -130,12 +146,18 @@ fn fields_of<'a>(
                 tag,
                 ty: field.ty.clone(),
                 prost,
+                deprecated: is_deprecated(&field.attrs),
             })
         })
         .collect()
 }
 
-fn enum_of(input: &DeriveInput, variants: Vec<&SynVariant>, errors: &mut Errors) -> Option<Kind> {
+fn enum_of(
+    input: &DeriveInput,
+    proto_name: &str,
+    variants: Vec<&SynVariant>,
+    errors: &mut Errors,
+) -> Option<Kind> {
     let mut unknown: Option<(&SynVariant, usize)> = None;
     for (place, variant) in variants.iter().enumerate() {
         refuse_serde(&variant.attrs, errors);
@@ -157,12 +179,13 @@ fn enum_of(input: &DeriveInput, variants: Vec<&SynVariant>, errors: &mut Errors)
     // The unknown one has no name in protobuf.
     for variant in &known {
         refuse_name(&variant.ident, errors);
+        refuse_proto_name(&variant.attrs, errors);
     }
     if known
         .iter()
         .all(|variant| matches!(variant.fields, Fields::Unit))
     {
-        numbers_of(input, &known, unknown, errors)
+        numbers_of(input, proto_name, &known, unknown, errors)
     } else {
         oneof_of(&known, unknown, errors)
     }
@@ -171,6 +194,7 @@ fn enum_of(input: &DeriveInput, variants: Vec<&SynVariant>, errors: &mut Errors)
 /// An enum without data.
 fn numbers_of(
     input: &DeriveInput,
+    proto_name: &str,
     known: &[&SynVariant],
     unknown: Option<(&SynVariant, usize)>,
     errors: &mut Errors,
@@ -180,8 +204,9 @@ fn numbers_of(
     let is_within = find(&input.attrs, "within").is_some();
     let mut next = 0_i32;
     for variant in known {
-        let alike = names.value(&variant.ident, &input.ident, is_within);
+        let alike = names.value(&variant.ident, proto_name, is_within);
         errors.add_any(variant.ident.span(), alike);
+        reserved::refuse(&variant.attrs, errors);
         if let Some(attribute) = find(&variant.attrs, "tag") {
             errors.add_at(
                 attribute,
@@ -218,6 +243,7 @@ fn numbers_of(
             ident: variant.ident.clone(),
             docs: docs(&variant.attrs),
             number,
+            deprecated: is_deprecated(&variant.attrs),
         });
     }
     if !numbers.iter().any(|number| number.number == 0) {
@@ -292,7 +318,10 @@ fn oneof_of(
         let payload = match &variant.fields {
             Fields::Unit => Payload::Unit,
             Fields::Named(fields) => match fields_of(fields.named.iter(), errors) {
-                Some(fields) => Payload::Fields(fields),
+                Some(fields) => Payload::Fields {
+                    reserved: reserved::of_fields(&variant.attrs, &fields, errors),
+                    fields,
+                },
                 None => continue,
             },
             Fields::Unnamed(fields) if fields.unnamed.len() == 1 => {
@@ -324,11 +353,15 @@ fn oneof_of(
                 continue;
             }
         };
+        if !matches!(payload, Payload::Fields { .. }) {
+            reserved::refuse(&variant.attrs, errors);
+        }
         variants.push(Variant {
             ident: variant.ident.clone(),
             docs: docs(&variant.attrs),
             tag,
             payload,
+            deprecated: is_deprecated(&variant.attrs),
         });
     }
     Some(Kind::Oneof {
@@ -409,26 +442,11 @@ pub(super) fn docs(attrs: &[Attribute]) -> String {
                 .to_owned()
         })
         .collect();
-    lines.join("\n")
+    lines.join("\n").trim_matches('\n').to_owned()
 }
 
-/// The attribute with this name.
-fn find<'a>(attrs: &'a [Attribute], name: &str) -> Option<&'a Attribute> {
-    attrs
-        .iter()
-        .find(|attribute| attribute.path().is_ident(name))
-}
-
-/// The attribute with this name, which has no arguments.
-fn flag<'a>(attrs: &'a [Attribute], name: &str, errors: &mut Errors) -> Option<&'a Attribute> {
-    let attribute = find(attrs, name)?;
-    if attribute.meta.require_path_only().is_err() {
-        errors.add_at(
-            attribute,
-            format!("this attribute has no arguments: write `#[{name}]`"),
-        );
-    }
-    Some(attribute)
+fn is_deprecated(attrs: &[Attribute]) -> bool {
+    find(attrs, "deprecated").is_some()
 }
 
 /// Changes of case and prefixes, which come later, keep a name that protobuf takes one.
@@ -444,6 +462,16 @@ fn refuse_tag_and_unknown(attrs: &[Attribute], of: &str, errors: &mut Errors) {
         );
     }
     refuse_unknown(attrs, errors);
+}
+
+/// What is said of types alone.
+fn refuse_proto_name(attrs: &[Attribute], errors: &mut Errors) {
+    if let Some(attribute) = find(attrs, "proto_name") {
+        errors.add_at(
+            attribute,
+            "fields and variants have the names in protobuf that they have in Rust: rename it, or remove this attribute",
+        );
+    }
 }
 
 fn refuse_unknown(attrs: &[Attribute], errors: &mut Errors) {
@@ -473,7 +501,7 @@ pub(super) fn is_ours(attribute: &Attribute) -> bool {
         return false;
     }
     let parsed = attribute.parse_nested_meta(|meta| {
-        let value: syn::LitStr = meta.value()?.parse()?;
+        let value: LitStr = meta.value()?.parse()?;
         let ident = meta.path.get_ident().map(ToString::to_string);
         ours &= matches!(
             ident.as_deref(),
@@ -550,15 +578,6 @@ pub(super) fn has_cfg(data: &Data) -> bool {
     }
 }
 
-/// The identifier that a helper attribute has.
-pub(super) fn is_helper(attribute: &Attribute) -> bool {
-    HELPERS
-        .iter()
-        .any(|helper| attribute.path().is_ident(helper))
-}
-
-const HELPERS: [&str; 4] = ["tag", "unknown", "prost", "within"];
-const MAX_TAG: u32 = (1 << 29) - 1;
 const RESERVED_TAGS: std::ops::RangeInclusive<u32> = 19000..=19999;
 const BAD_TAG: &str = "a tag is a number from 1 to 536870911";
 

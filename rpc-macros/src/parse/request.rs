@@ -4,9 +4,10 @@ use syn::{Ident, ext::IdentExt};
 
 use super::{arguments::Argument, types};
 use crate::{
+    attr,
     errors::Errors,
     model::{Field, Request, Settings},
-    name::mistake,
+    name::{is_proto_name, mistake},
 };
 
 /// What the arguments are together.
@@ -52,9 +53,13 @@ pub(super) fn request(
                 );
             }
         }
+        let field = Some(field_name(&argument.ident).unraw().to_string())
+            .filter(|field| types::is_scalar(&argument.ty) && is_proto_name(field));
         return Some(Request::Message {
             argument: argument.ident.clone(),
             ty: Box::new(argument.ty.clone()),
+            field,
+            docs: attr::docs(&argument.attrs),
         });
     }
     fields(arguments, errors)

@@ -2,13 +2,13 @@
 
 use proc_macro2::TokenStream;
 use quote::ToTokens;
-use syn::{GenericParam, Ident, TypeParamBound, ext::IdentExt};
+use syn::{GenericParam, TypeParamBound, ext::IdentExt};
 
 use crate::{
     attr,
     errors::Errors,
-    model::{self, Input, Item, Method, Request, Service},
-    name::{is_proto_name, mistake},
+    model::{self, Input, Item, Service},
+    name::mistake,
 };
 
 /// Reads a service. What is refused is reported and left out.
@@ -34,9 +34,6 @@ pub(crate) fn service(input: &Input, settings: TokenStream, errors: &Errors) -> 
             Item::Broken(_) => None,
         })
         .collect::<Vec<_>>();
-    if settings.name.is_some() {
-        names_of_requests(&input.ident, &methods, errors);
-    }
     let name = settings.name.unwrap_or(rust_name);
     Service {
         attrs: input.attrs.clone(),
@@ -47,27 +44,8 @@ pub(crate) fn service(input: &Input, settings: TokenStream, errors: &Errors) -> 
             Some(package) => format!("{package}.{name}"),
             None => name,
         },
-        deprecated: attr::has(&input.attrs, "deprecated")
-            || methods
-                .iter()
-                .any(|method| attr::has(&method.attrs, "deprecated")),
+        file_descriptor_set: settings.file_descriptor_set,
         methods,
-    }
-}
-
-/// The messages that are generated from arguments are called after the trait in Rust, whatever its name on the wire is.
-fn names_of_requests(ident: &Ident, methods: &[Method], errors: &Errors) {
-    let generates = |method: &&Method| matches!(method.request, Request::Fields(_));
-    if !is_proto_name(&ident.unraw().to_string())
-        && let Some(method) = methods.iter().find(generates)
-    {
-        errors.at(
-            ident,
-            format_args!(
-                "the request that is generated from the arguments of `{}` is called after `{ident}`, and names in protobuf have ASCII letters, digits and `_`: rename the trait, or let its methods take one message",
-                method.signature.ident
-            ),
-        );
     }
 }
 

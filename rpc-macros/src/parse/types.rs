@@ -25,6 +25,16 @@ pub(super) fn named<'a>(ty: &'a Type, name: &str) -> Option<&'a PathSegment> {
     }
 }
 
+/// Whether the type looks like one that is no message with fields of its own. Under another name it is not seen.
+pub(super) fn is_scalar(ty: &Type) -> bool {
+    SCALARS.iter().any(|name| named(ty, name).is_some())
+}
+
+/// The scalars that prost has messages for.
+const SCALARS: [&str; 10] = [
+    "String", "Vec", "Bytes", "bool", "i32", "i64", "u32", "u64", "f32", "f64",
+];
+
 /// The type arguments of a segment.
 pub(super) fn arguments(segment: &PathSegment) -> Vec<&Type> {
     match &segment.arguments {

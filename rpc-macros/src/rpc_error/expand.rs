@@ -30,7 +30,14 @@ pub(super) fn rpc_error(error: &RpcError) -> TokenStream {
     } else {
         conversions(error)
     };
+    // What is deprecated still goes over the wire.
+    let deprecated = error.variants.iter().any(|variant| {
+        let mut attrs = variant.attrs.iter();
+        attrs.any(|attr| attr.path().is_ident("deprecated"))
+    });
+    let allow = deprecated.then(|| quote!(#[allow(deprecated)]));
     quote! {
+        #allow
         const _: () = {
             use ::blixard_rpc::codegen as __rpc;
             #conversions
@@ -42,6 +49,8 @@ pub(super) fn rpc_error(error: &RpcError) -> TokenStream {
 fn conversions(error: &RpcError) -> TokenStream {
     let RpcError {
         ident,
+        attrs,
+        package,
         type_url,
         variants,
         foreign,
@@ -53,6 +62,10 @@ fn conversions(error: &RpcError) -> TokenStream {
     let text = quote_spanned!(here=> __rpc::text(&error));
     let declared = variants.iter().map(|variant| {
         let Variant { attrs, ident, .. } = variant;
+        // Its code is not in the detail, but in the status around it.
+        let apart = attrs.iter().any(|attr| attr.path().is_ident("doc"));
+        let apart = apart.then(|| quote!(#[doc = ""]));
+        let code = format!(" With the code `{}`.", screaming(&variant.code));
         let payload = match &variant.payload {
             // Braces, so that an enum of nothing but such variants is still one with data: a message.
             Payload::Nothing => quote!({}),
@@ -64,7 +77,7 @@ fn conversions(error: &RpcError) -> TokenStream {
                 quote!({ #(#fields),* })
             }
         };
-        quote!(#(#attrs)* #ident #payload)
+        quote!(#(#attrs)* #apart #[doc = #code] #ident #payload)
     });
     let to_detail = variants.iter().map(|variant| {
         let Variant {
@@ -85,8 +98,15 @@ fn conversions(error: &RpcError) -> TokenStream {
     });
     quote! {
         #[::blixard_rpc::message]
+        #(#attrs)*
         enum #detail {
             #(#declared),*
+        }
+        impl __rpc::Detailed for #ident {
+            const PACKAGE: &'static str = #package;
+            fn describe(schema: &mut __rpc::Schema) -> __rpc::String {
+                <#detail as __rpc::Message>::describe(schema)
+            }
         }
         impl ::core::convert::From<#ident> for __rpc::Status {
             fn from(error: #ident) -> Self {
@@ -107,6 +127,18 @@ fn conversions(error: &RpcError) -> TokenStream {
             }
         }
     }
+}
+
+/// `NotFound` as gRPC's document spells it.
+fn screaming(code: &Ident) -> String {
+    let mut out = String::new();
+    for c in code.to_string().chars() {
+        if c.is_uppercase() && !out.is_empty() {
+            out.push('_');
+        }
+        out.extend(c.to_uppercase());
+    }
+    out
 }
 
 /// What a variant of the user's enum holds, as pattern and as expression.

@@ -5,6 +5,10 @@ use syn::{Attribute, Ident, LitStr, Type};
 /// An enum of the ways in which calls fail.
 pub(super) struct RpcError {
     pub(super) ident: Ident,
+    /// The doc comment and what is reserved, which go to the detail.
+    pub(super) attrs: Vec<Attribute>,
+    /// The package of the detail, which may be empty.
+    pub(super) package: String,
     /// Names the detail: `type.googleapis.com/bank.v1.BankErrorDetail`.
     pub(super) type_url: String,
     /// Whether `Display` and `Error` come from the variants' messages.

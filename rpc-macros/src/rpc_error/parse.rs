@@ -59,10 +59,16 @@ pub(super) fn rpc_error(input: &DeriveInput, errors: &Errors) -> Option<RpcError
     let name = format!("{}Detail", input.ident.unraw());
     Some(RpcError {
         ident: input.ident.clone(),
-        type_url: match package {
+        attrs: ["doc", "reserved"]
+            .iter()
+            .flat_map(|name| of_name(&input.attrs, name))
+            .cloned()
+            .collect(),
+        type_url: match &package {
             Some(package) => format!("type.googleapis.com/{package}.{name}"),
             None => format!("type.googleapis.com/{name}"),
         },
+        package: package.unwrap_or_default(),
         displayed: displayed(data, &variants, errors),
         variants,
         foreign: foreign?,
@@ -85,7 +91,7 @@ fn carried(attrs: &[Attribute]) -> Vec<Attribute> {
     attrs
         .iter()
         .filter(|attr| {
-            ["doc", "tag", "prost", "cfg"]
+            ["doc", "tag", "prost", "cfg", "reserved", "deprecated"]
                 .iter()
                 .any(|name| attr.path().is_ident(name))
         })

@@ -23,12 +23,16 @@ use crate::{
 /// How many chunks, of about a packet each, are taken from the stream at once.
 const CHUNKS: usize = 32;
 
-/// How much of a payload's memory is reserved ahead of its bytes.
+/// How much of a payload's memory is reserved before there is a byte of it.
 const RESERVE_BYTES: usize = 64 * 1024;
+
+/// How many times what has arrived of a payload is reserved when that is full: few steps, since each copies what is there.
+const GROWTH: usize = 16;
 
 /// Cuts what arrives on a stream into frames.
 ///
-/// Holds at most one partly received payload, whose memory grows with what has arrived and not with what was announced.
+/// Holds at most one partly received payload, whose memory grows with what has arrived and not, but for a factor, with what was
+/// announced.
 pub(super) struct FrameReader<R> {
     half: R,
     chunks: VecDeque<Bytes>,
@@ -246,6 +250,10 @@ impl<R: RecvHalf> FrameReader<R> {
                 return false;
             };
             let count = chunk.len().min(wanted - payload.len());
+            if payload.capacity() - payload.len() < count {
+                let grown = wanted.min(GROWTH * (payload.len() + count));
+                payload.reserve_exact(grown - payload.len());
+            }
             payload.extend_from_slice(&chunk[..count]);
             self.counted += count;
             self.budget.add(count);

@@ -1,8 +1,9 @@
 //! The [`Message`] trait: what can be an argument or a result of a call.
 //!
 //! It has two sources. [`#[message]`](macro@crate::message) makes a message of a plain struct or enum. And whatever prost generated
-//! is one already, with prost's own scalars, each as the wrapper that protobuf has for it: `String`, `Bytes`, `Vec<u8>`, `bool`,
-//! numbers, `()`.
+//! is one already, with prost's own scalars: `String`, `Bytes`, `Vec<u8>`, `bool`, numbers, `()`. Where a method takes or answers one of
+//! these, its schema has a message of the method's own with that one field, called as the argument is, or `value`; the bytes are those of
+//! the wrapper that protobuf has for it. So an argument can be added later.
 //!
 //! ```
 //! use std::{collections::HashMap, time::Duration};
@@ -65,7 +66,7 @@
 //!
 //! An enum without data belongs to the package, and the names of its values begin with its own, `STATE_RUNNING`. With
 //! `#[within(Machine)]` it is declared inside of that message, as some published `.proto` files have it: `Machine.State`, and its
-//! values `RUNNING`.
+//! values `RUNNING`. `#[proto_name("Other")]` gives a type another name in protobuf than in Rust.
 //!
 //! Option, Vec and maps are not put into one another: protobuf has no such fields. Names that are the same in protobuf's JSON form,
 //! `foo_bar` and `fooBar`, are not in one message: protoc refuses that.
@@ -80,8 +81,10 @@
 //! prost generated only the depth and the length of the message are limited.
 //!
 //! # Compatibility
-//! Under protobuf two versions understand each other as protobuf has it: do not change or reuse a tag, add fields as you like.
-//! Postcard is used only between peers whose [`fingerprint`]s are equal. serde attributes are refused, since they would change one
+//! Under protobuf two versions understand each other as protobuf has it: do not change or reuse a tag, add fields as you like. Where
+//! a field or a variant was removed, `#[reserved(3, 5..=7, "old_name")]` before the type keeps others from using its number and name
+//! again; `#[deprecated]` reaches the `.proto`. The package `blixard-rpc-schema` compares a service with the `.proto` that is checked in,
+//! and says who breaks. Postcard is used only between peers whose [`fingerprint`]s are equal. serde attributes are refused, since they would change one
 //! codec and not the other.
 
 mod codec;

@@ -7,16 +7,20 @@
 mod budget;
 mod decode;
 mod descriptor;
+mod docs;
 mod encode;
 mod error;
 #[doc(hidden)]
 pub mod field;
 mod fields;
+mod given;
 mod print;
 #[doc(hidden)]
 pub mod prost_field;
 mod scalar;
 mod schema;
+mod schema_error;
+mod set;
 mod time;
 mod wellknown;
 
@@ -24,7 +28,7 @@ pub use budget::{
     Budget, MAX_DEPTH, MAX_NESTED_BYTES, MEMORY_FACTOR, MEMORY_FLOOR_BYTES, MIN_VALUE_BYTES,
 };
 pub use decode::Input;
-pub use descriptor::{MethodInfo, NameClash, ServiceInfo, file, file_set};
+pub use descriptor::{MethodInfo, ServiceInfo};
 pub use encode::delimited;
 pub(crate) use encode::refused;
 pub use error::DecodeError;
@@ -33,6 +37,8 @@ pub use fields::{Fields, Numbered};
 pub use print::print;
 pub use prost::encoding::WireType;
 pub use schema::{
-    Describe, FieldInfo, FieldType, NumberInfo, Schema, TypeBody, TypeInfo, ValueType, VariantInfo,
-    VariantPayload,
+    Describe, FieldInfo, FieldType, NumberInfo, Reserved, Schema, TypeBody, TypeInfo, ValueType,
+    VariantInfo, VariantPayload,
 };
+pub use schema_error::SchemaError;
+pub use set::{file, file_set, text, texts};

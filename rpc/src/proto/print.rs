@@ -41,7 +41,10 @@ impl Printer<'_> {
         if !self.file.dependency.is_empty() {
             self.line("");
         }
-        for import in &self.file.dependency {
+        // As `buf format` has them.
+        let mut imports: Vec<&String> = self.file.dependency.iter().collect();
+        imports.sort_unstable();
+        for import in imports {
             self.line(&format!("import \"{import}\";"));
         }
         for comment in self.detached() {
@@ -64,10 +67,15 @@ impl Printer<'_> {
 
     fn service(&mut self, path: &[i32], service: &ServiceDescriptorProto) {
         self.comment(path);
-        self.open(
-            &format!("service {}", service.name()),
-            service.method.is_empty(),
-        );
+        let deprecated = service.options.as_ref().is_some_and(|it| it.deprecated());
+        let empty = service.method.is_empty() && !deprecated;
+        self.open(&format!("service {}", service.name()), empty);
+        if deprecated {
+            self.line(DEPRECATED);
+        }
+        if deprecated && !service.method.is_empty() {
+            self.line("");
+        }
         for (method, at) in service.method.iter().zip(0..) {
             self.comment(&[path, &[METHOD, at]].concat());
             let stream = |streams| if streams { "stream " } else { "" };
@@ -79,27 +87,47 @@ impl Printer<'_> {
                 stream(method.server_streaming()),
                 self.type_name(method.output_type(), &[]),
             );
-            let idempotent = method
-                .options
-                .as_ref()
-                .is_some_and(|options| options.idempotency_level() == IdempotencyLevel::Idempotent);
-            if idempotent {
-                self.open(&head, false);
-                self.line("option idempotency_level = IDEMPOTENT;");
-                self.close(false);
-            } else {
+            let options = method.options.as_ref();
+            let deprecated = options.is_some_and(|it| it.deprecated());
+            let idempotent =
+                options.is_some_and(|it| it.idempotency_level() == IdempotencyLevel::Idempotent);
+            if !deprecated && !idempotent {
                 self.line(&format!("{head};"));
+                continue;
             }
+            self.open(&head, false);
+            if deprecated {
+                self.line(DEPRECATED);
+            }
+            if idempotent {
+                self.line("option idempotency_level = IDEMPOTENT;");
+            }
+            self.close(false);
         }
-        self.close(service.method.is_empty());
+        self.close(empty);
     }
 
     fn message(&mut self, path: &[i32], message: &DescriptorProto) {
         self.comment(path);
-        let empty = message.field.is_empty()
-            && message.nested_type.is_empty()
-            && message.enum_type.is_empty();
+        let deprecated = message.options.as_ref().is_some_and(|it| it.deprecated());
+        let reserved = reserved(
+            message.reserved_range.iter().map(|range| {
+                let last = range.end().saturating_sub(1);
+                (range.start(), last, last == MAX_TAG)
+            }),
+            &message.reserved_name,
+        );
+        let head = usize::from(deprecated) + reserved.len() + message.field.len();
+        let empty = head == 0 && message.nested_type.is_empty() && message.enum_type.is_empty();
         self.open(&format!("message {}", message.name()), empty);
+        if deprecated {
+            self.line(DEPRECATED);
+        }
+        for reserved in reserved {
+            self.line(&reserved);
+        }
+        // What is nested stands apart from what is before it.
+        let mut apart = head > 0;
         let mut oneof = None;
         for (field, at) in message.field.iter().zip(0..) {
             let within = field.oneof_index.filter(|_| !field.proto3_optional());
@@ -124,12 +152,12 @@ impl Printer<'_> {
         for (nested, at) in message.nested_type.iter().zip(0..) {
             let map_entry = nested.options.as_ref().is_some_and(|it| it.map_entry());
             if !map_entry {
-                self.line("");
+                self.apart(&mut apart);
                 self.message(&[path, &[NESTED, at]].concat(), nested);
             }
         }
         for (nested, at) in message.enum_type.iter().zip(0..) {
-            self.line("");
+            self.apart(&mut apart);
             self.enumeration(&[path, &[NESTED_ENUM, at]].concat(), nested);
         }
         self.close(empty);
@@ -161,19 +189,37 @@ impl Printer<'_> {
         } else {
             ""
         };
+        let deprecated = field.options.as_ref().is_some_and(|it| it.deprecated());
         self.line(&format!(
-            "{label}{described} {} = {};",
+            "{label}{described} {} = {}{};",
             field.name(),
-            field.number()
+            field.number(),
+            if deprecated { DEPRECATED_FIELD } else { "" }
         ));
     }
 
     fn enumeration(&mut self, path: &[i32], described: &EnumDescriptorProto) {
         self.comment(path);
         self.open(&format!("enum {}", described.name()), false);
+        if described.options.as_ref().is_some_and(|it| it.deprecated()) {
+            self.line(DEPRECATED);
+        }
+        let ranges = described
+            .reserved_range
+            .iter()
+            .map(|range| (range.start(), range.end(), range.end() == i32::MAX));
+        for reserved in reserved(ranges, &described.reserved_name) {
+            self.line(&reserved);
+        }
         for (value, at) in described.value.iter().zip(0..) {
             self.comment(&[path, &[ENUM_VALUE, at]].concat());
-            self.line(&format!("{} = {};", value.name(), value.number()));
+            let deprecated = value.options.as_ref().is_some_and(|it| it.deprecated());
+            self.line(&format!(
+                "{} = {}{};",
+                value.name(),
+                value.number(),
+                if deprecated { DEPRECATED_FIELD } else { "" }
+            ));
         }
         self.close(false);
     }
@@ -213,7 +259,13 @@ impl Printer<'_> {
             _ => name,
         };
         let first = short.split('.').next().unwrap_or(short);
-        if short.len() < name.len() && nested.iter().any(|nested| nested.name() == first) {
+        let hidden = if short.len() < name.len() {
+            nested.iter().any(|nested| nested.name() == first)
+        } else {
+            // `google` in a package `demo.google.v1` would be `demo.google`.
+            package.split('.').skip(1).any(|part| part == first)
+        };
+        if hidden {
             return full.to_owned();
         }
         short.to_owned()
@@ -237,7 +289,7 @@ impl Printer<'_> {
 
     fn comment_text(&mut self, comment: &str) {
         for line in comment.lines() {
-            self.line(&format!("//{line}"));
+            self.line(format!("//{line}").trim_end());
         }
     }
 
@@ -250,6 +302,14 @@ impl Printer<'_> {
             .iter()
             .flat_map(|info| &info.location)
             .filter(move |location| location.path == path)
+    }
+
+    /// An empty line, unless this is the first.
+    fn apart(&mut self, apart: &mut bool) {
+        if *apart {
+            self.line("");
+        }
+        *apart = true;
     }
 
     fn open(&mut self, head: &str, empty: bool) {
@@ -274,3 +334,26 @@ impl Printer<'_> {
         let _ = writeln!(self.out, "{:indent$}{line}", "");
     }
 }
+
+/// What is reserved, by number and by name; the last of the numbers that there are is `max`.
+fn reserved(numbers: impl Iterator<Item = (i32, i32, bool)>, names: &[String]) -> Vec<String> {
+    let numbers: Vec<_> = numbers
+        .map(|(first, last, is_max)| match last {
+            _ if is_max => format!("{first} to max"),
+            last if last == first => first.to_string(),
+            last => format!("{first} to {last}"),
+        })
+        .collect();
+    let names: Vec<_> = names.iter().map(|name| format!("\"{name}\"")).collect();
+    [numbers, names]
+        .into_iter()
+        .filter(|list| !list.is_empty())
+        .map(|list| format!("reserved {};", list.join(", ")))
+        .collect()
+}
+
+const DEPRECATED: &str = "option deprecated = true;";
+const DEPRECATED_FIELD: &str = " [deprecated = true]";
+
+/// The largest number of a field.
+const MAX_TAG: i32 = (1 << 29) - 1;

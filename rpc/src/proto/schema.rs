@@ -3,11 +3,15 @@
 
 use std::{
     any::{TypeId, type_name},
+    borrow::Cow,
     collections::HashMap,
+    sync::Arc,
 };
 
 use bytes::Bytes;
 use prost_types::field_descriptor_proto::Type;
+
+use super::{given::Given, schema_error::SchemaError, wellknown};
 
 /// Describes a message type to a schema; returns its full name there.
 pub type Describe = fn(&mut Schema) -> String;
@@ -18,6 +22,9 @@ pub struct Schema {
     package: String,
     types: Vec<TypeEntry>,
     places: HashMap<TypeId, usize>,
+    /// Where types of prost are looked up, and the first that was not found.
+    given: Option<Arc<Given>>,
+    missing: Option<SchemaError>,
 }
 
 /// A field as `#[message]` found it.
@@ -31,6 +38,34 @@ pub struct FieldInfo {
     pub tag: u32,
     /// What it holds.
     pub field_type: fn(&mut Schema) -> FieldType,
+    /// Whether it is there for older peers only.
+    pub deprecated: bool,
+}
+
+impl FieldInfo {
+    /// A field that is not deprecated.
+    #[must_use]
+    pub const fn new(
+        name: &'static str,
+        docs: &'static str,
+        tag: u32,
+        field_type: fn(&mut Schema) -> FieldType,
+    ) -> Self {
+        Self {
+            name,
+            docs,
+            tag,
+            field_type,
+            deprecated: false,
+        }
+    }
+
+    /// The same, as `#[deprecated]` says.
+    #[must_use]
+    pub const fn deprecated(mut self) -> Self {
+        self.deprecated = true;
+        self
+    }
 }
 
 /// A variant of an enum with data as `#[message]` found it.
@@ -46,6 +81,50 @@ pub struct VariantInfo {
     pub tag: u32,
     /// What it holds.
     pub payload: VariantPayload,
+    /// What its fields must not be, if it has some.
+    pub reserved: Reserved,
+    /// Whether it is there for older peers only.
+    pub deprecated: bool,
+}
+
+impl VariantInfo {
+    /// A variant that is not deprecated.
+    #[must_use]
+    pub const fn new(
+        name: &'static str,
+        field: &'static str,
+        docs: &'static str,
+        tag: u32,
+        payload: VariantPayload,
+    ) -> Self {
+        Self {
+            name,
+            field,
+            docs,
+            tag,
+            payload,
+            reserved: Reserved::NOTHING,
+            deprecated: false,
+        }
+    }
+
+    /// The same, as `#[reserved(..)]` says.
+    #[must_use]
+    pub const fn reserved(
+        mut self,
+        numbers: &'static [(i32, i32)],
+        names: &'static [&'static str],
+    ) -> Self {
+        self.reserved = Reserved { numbers, names };
+        self
+    }
+
+    /// The same, as `#[deprecated]` says.
+    #[must_use]
+    pub const fn deprecated(mut self) -> Self {
+        self.deprecated = true;
+        self
+    }
 }
 
 /// What a variant of an enum with data holds.
@@ -66,6 +145,59 @@ pub struct TypeInfo {
     pub docs: &'static str,
     /// What it is made of.
     pub body: TypeBody,
+    /// What its fields or variants must not be.
+    pub reserved: Reserved,
+    /// Whether it is there for older peers only.
+    pub deprecated: bool,
+}
+
+impl TypeInfo {
+    /// A type that reserves nothing and is not deprecated.
+    #[must_use]
+    pub const fn new(name: &'static str, docs: &'static str, body: TypeBody) -> Self {
+        Self {
+            name,
+            docs,
+            body,
+            reserved: Reserved::NOTHING,
+            deprecated: false,
+        }
+    }
+
+    /// The same, as `#[reserved(..)]` says.
+    #[must_use]
+    pub const fn reserved(
+        mut self,
+        numbers: &'static [(i32, i32)],
+        names: &'static [&'static str],
+    ) -> Self {
+        self.reserved = Reserved { numbers, names };
+        self
+    }
+
+    /// The same, as `#[deprecated]` says.
+    #[must_use]
+    pub const fn deprecated(mut self) -> Self {
+        self.deprecated = true;
+        self
+    }
+}
+
+/// What must not be used again, since older peers still use it.
+#[derive(Clone, Copy, Debug)]
+pub struct Reserved {
+    /// The first and the last of each range of numbers.
+    pub numbers: &'static [(i32, i32)],
+    /// The names.
+    pub names: &'static [&'static str],
+}
+
+impl Reserved {
+    /// Nothing was removed yet.
+    pub const NOTHING: Self = Self {
+        numbers: &[],
+        names: &[],
+    };
 }
 
 /// What a user's type is made of.
@@ -100,6 +232,28 @@ pub struct NumberInfo {
     pub docs: &'static str,
     /// The number on the wire.
     pub number: i32,
+    /// Whether it is there for older peers only.
+    pub deprecated: bool,
+}
+
+impl NumberInfo {
+    /// A variant that is not deprecated.
+    #[must_use]
+    pub const fn new(name: &'static str, docs: &'static str, number: i32) -> Self {
+        Self {
+            name,
+            docs,
+            number,
+            deprecated: false,
+        }
+    }
+
+    /// The same, as `#[deprecated]` says.
+    #[must_use]
+    pub const fn deprecated(mut self) -> Self {
+        self.deprecated = true;
+        self
+    }
 }
 
 /// What a field holds.
@@ -153,9 +307,11 @@ impl ValueType {
 pub(super) struct TypeEntry {
     /// The full name, without a leading dot.
     pub(super) name: String,
-    /// The type in Rust, for error messages.
-    pub(super) rust: &'static str,
-    pub(super) docs: &'static str,
+    /// The type in Rust, or what it stands for, for error messages.
+    pub(super) rust: Cow<'static, str>,
+    pub(super) docs: Cow<'static, str>,
+    pub(super) reserved: Reserved,
+    pub(super) deprecated: bool,
     pub(super) body: Body,
 }
 
@@ -174,10 +330,20 @@ pub(super) enum Body {
         numbers: &'static [NumberInfo],
         unknown: usize,
     },
-    /// Declared in another file.
+    /// Declared in another file, which is not known for what prost generated from somewhere.
     External {
-        import: Option<&'static str>,
+        import: Option<String>,
     },
+    /// What a method takes or answers where that is a scalar, or nothing.
+    Wrapper(Option<WrappedField>),
+}
+
+/// The one field of a message that is made of a scalar.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct WrappedField {
+    pub(super) name: &'static str,
+    pub(super) docs: &'static str,
+    pub(super) of: Type,
 }
 
 #[derive(Debug)]
@@ -206,6 +372,16 @@ impl Schema {
             package: package.into(),
             ..Self::default()
         }
+    }
+
+    /// From here on, types of prost are looked up in this descriptor set.
+    pub(super) fn look_up_in(&mut self, given: Option<Arc<Given>>) {
+        self.given = given;
+    }
+
+    /// Whether all types of prost were found where they were looked up.
+    pub(super) fn all_found(&mut self) -> Result<(), SchemaError> {
+        self.missing.take().map_or(Ok(()), Err)
     }
 
     /// All types, in the order in which they were met.
@@ -243,12 +419,9 @@ impl Schema {
         if let Some(&place) = self.places.get(&TypeId::of::<T>()) {
             return ValueType::named(proto, place);
         }
-        let name = if self.package.is_empty() {
-            info.name.to_owned()
-        } else {
-            format!("{}.{}", self.package, info.name)
-        };
-        let place = self.add::<T>(name, info.docs, Body::Pending);
+        let place = self.add::<T>(self.full_name(info.name), info.docs, Body::Pending);
+        self.types[place].reserved = info.reserved;
+        self.types[place].deprecated = info.deprecated;
         self.types[place].body = match info.body {
             TypeBody::Message(fields) => Body::Message(self.fields(fields)),
             TypeBody::Oneof {
@@ -276,16 +449,49 @@ impl Schema {
 
     /// Declares one of protobuf's own types, such as `Duration`.
     pub(super) fn well_known<T: 'static>(&mut self, name: &str) -> ValueType {
-        let import = match name {
-            "Duration" => "google/protobuf/duration.proto",
-            "Timestamp" => "google/protobuf/timestamp.proto",
-            "Empty" => "google/protobuf/empty.proto",
-            "Any" => "google/protobuf/any.proto",
-            "FieldMask" => "google/protobuf/field_mask.proto",
-            "Struct" | "Value" | "ListValue" => "google/protobuf/struct.proto",
-            _ => "google/protobuf/wrappers.proto",
+        let name = format!("google.protobuf.{name}");
+        let import = wellknown::file_of(&name).map(str::to_owned);
+        self.external::<T>(name, import)
+    }
+
+    /// Declares what a method takes or answers, if that is a scalar or nothing, as a message of the method's own; answers its full
+    /// name, or `described` if there is no need.
+    ///
+    /// The bytes are those of protobuf's wrapper for the scalar. But nothing can ever be added to a wrapper, and a field of one's own has
+    /// a name.
+    pub(super) fn wrap(
+        &mut self,
+        described: String,
+        name: &str,
+        what: String,
+        field: (&'static str, &'static str),
+    ) -> String {
+        let Some(scalar) = wellknown::wrapped(&described) else {
+            return described;
         };
-        self.external::<T>(format!("google.protobuf.{name}"), Some(import))
+        let (field, docs) = field;
+        let full_name = self.full_name(name);
+        self.types.push(TypeEntry {
+            name: full_name.clone(),
+            docs: format!("{}{}.", what[..1].to_uppercase(), &what[1..]).into(),
+            rust: what.into(),
+            reserved: Reserved::NOTHING,
+            deprecated: false,
+            body: Body::Wrapper(scalar.map(|of| WrappedField {
+                name: field,
+                docs,
+                of,
+            })),
+        });
+        full_name
+    }
+
+    fn full_name(&self, name: &str) -> String {
+        if self.package.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{}.{name}", self.package)
+        }
     }
 
     /// Declares a type that prost generated, or one of prost's scalars, as the wrapper that protobuf has for it.
@@ -313,11 +519,21 @@ impl Schema {
         if path.starts_with("prost_types::") {
             return self.well_known::<T>(name);
         }
-        self.external::<T>(name.to_owned(), None)
+        match self.given.as_ref().map(|given| given.message(path)) {
+            None => self.external::<T>(name.to_owned(), None),
+            Some(Ok((name, file))) => {
+                let file = file.to_owned();
+                self.external::<T>(name, Some(file))
+            }
+            Some(Err(error)) => {
+                self.missing.get_or_insert(error);
+                self.external::<T>(name.to_owned(), None)
+            }
+        }
     }
 
     /// Declares a type that another file declares.
-    fn external<T: 'static>(&mut self, name: String, import: Option<&'static str>) -> ValueType {
+    fn external<T: 'static>(&mut self, name: String, import: Option<String>) -> ValueType {
         let place = match self.places.get(&TypeId::of::<T>()) {
             Some(&place) => place,
             None => self.add::<T>(name, "", Body::External { import }),
@@ -329,8 +545,10 @@ impl Schema {
         let place = self.types.len();
         self.types.push(TypeEntry {
             name,
-            rust: type_name::<T>(),
-            docs,
+            rust: type_name::<T>().into(),
+            docs: docs.into(),
+            reserved: Reserved::NOTHING,
+            deprecated: false,
             body,
         });
         self.places.insert(TypeId::of::<T>(), place);
@@ -379,7 +597,7 @@ impl Schema {
                     let numbers = numbers.iter().map(|number| number.number.to_string());
                     out.push_str(&format!("enum {} other at {unknown}", braces(numbers)));
                 }
-                Body::External { .. } => out.push_str(&entry.name),
+                Body::External { .. } | Body::Wrapper(_) => out.push_str(&entry.name),
             }
             out.push('\n');
         }

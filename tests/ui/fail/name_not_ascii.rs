@@ -9,11 +9,6 @@ trait Büro {
     async fn wäge(&self, name: String) -> Result<u32>;
 }
 
-#[iroh_service(name = "Cafe")]
-trait Café {
-    async fn order(&self, what: String, many: u32) -> Result<()>;
-}
-
 #[derive(Debug, RpcError)]
 enum OrderError {
     #[rpc(message = "too large")]

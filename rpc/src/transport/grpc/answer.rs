@@ -236,10 +236,7 @@ impl Incoming {
     ) -> Result<Self, Refusal> {
         let path = parts.uri.path();
         let known = dispatch.resolve(path);
-        let method = known.map_or_else(
-            || Method::Path(path.into()),
-            Method::Known,
-        );
+        let method = known.map_or_else(|| Method::Path(path.into()), Method::Known);
         let deadline = deadline(&parts.headers, &method)?;
         let encoding = match parts.headers.get(GRPC_ENCODING).map(HeaderValue::as_bytes) {
             None | Some(b"identity") => None,

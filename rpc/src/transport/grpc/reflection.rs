@@ -7,7 +7,7 @@ use tonic_reflection::server::Builder;
 
 use crate::{
     method::{ServiceDescriptor, file_descriptor_set},
-    proto::NameClash,
+    proto::SchemaError,
     server::Router,
 };
 
@@ -43,16 +43,16 @@ impl<S> Reflection for S where
 /// Both versions of the service.
 ///
 /// # Errors
-/// Two types of a package have one name.
+/// Two types of a package have one name, or a descriptor set that a service names does not go with it.
 pub(super) fn services(
     router: &Router,
-) -> Result<(impl Reflection + use<>, impl Reflection + use<>), NameClash> {
+) -> Result<(impl Reflection + use<>, impl Reflection + use<>), SchemaError> {
     let services: Vec<&ServiceDescriptor> = router.services().collect();
     let descriptors = file_descriptor_set(&services)?;
     let builder = || Builder::configure().register_file_descriptor_set(descriptors.clone());
-    let valid = "descriptors that we made are valid";
+    let refused = |error| SchemaError::refused(&error);
     Ok((
-        builder().build_v1().expect(valid),
-        builder().build_v1alpha().expect(valid),
+        builder().build_v1().map_err(refused)?,
+        builder().build_v1alpha().map_err(refused)?,
     ))
 }

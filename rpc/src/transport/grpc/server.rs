@@ -97,12 +97,12 @@ impl GrpcServer {
     /// many tools still ask first. It tells everybody, whatever the layers of the router say of calls.
     ///
     /// # Errors
-    /// Two types of a package have one name.
+    /// Two types of a package have one name, or a descriptor set that a service names does not go with it.
     ///
     /// # Panics
     /// If the router serves reflection itself.
     #[cfg(feature = "grpc-reflection")]
-    pub fn reflection(self) -> Result<Self, crate::proto::NameClash> {
+    pub fn reflection(self) -> Result<Self, crate::proto::SchemaError> {
         let (v1, v1alpha) = super::reflection::services(&self.router)?;
         Ok(self.add_service(v1).add_service(v1alpha))
     }
