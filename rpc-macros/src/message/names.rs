@@ -119,7 +119,11 @@ mod tests {
             ("DEEP_RED", "DeepRed"),
             ("RED", "Red"),
         ] {
-            assert_eq!(pascal(without_prefix(name, "DeepColor")), expected, "{name}");
+            assert_eq!(
+                pascal(without_prefix(name, "DeepColor")),
+                expected,
+                "{name}"
+            );
         }
     }
 }
