@@ -3,8 +3,10 @@
 
 fn main() {
     println!("cargo:rerun-if-changed=interop");
-    let descriptors = protox::compile(["depot.proto", "library.proto"], ["interop"])
-        .expect("the .proto files are right");
+    println!("cargo:rerun-if-changed=benches");
+    let files = ["bench.proto", "depot.proto", "library.proto"];
+    let descriptors =
+        protox::compile(files, ["interop", "benches"]).expect("the .proto files are right");
     tonic_prost_build::configure()
         // What they are anyway, but for the number: by itself prost says `u64`, which tonic takes for a type of this module.
         .compile_well_known_types(true)
@@ -12,6 +14,7 @@ fn main() {
         .extern_path(".google.protobuf.Empty", "()")
         .extern_path(".google.protobuf.StringValue", "::prost::alloc::string::String")
         .extern_path(".google.protobuf.UInt64Value", "::core::primitive::u64")
+        .bytes(".bench.v1")
         .compile_fds(descriptors)
         .expect("tonic's code can be written");
 }
