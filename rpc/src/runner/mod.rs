@@ -1,0 +1,13 @@
+//! Both transports at once, and moving from one to the other while running.
+
+mod dual;
+mod gate;
+mod migration;
+mod mode;
+
+pub use dual::{
+    DualChannel, DualConfig, DualStats, MAX_KEPT_BYTES, MAX_KEPT_TOTAL_BYTES, SideStats, Standing,
+};
+pub use gate::{Gate, Gated};
+pub use migration::{Carry, Migration, MigrationStrategy, Prefer};
+pub use mode::{Mode, Transport};
