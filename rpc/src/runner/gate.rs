@@ -1,9 +1,11 @@
 //! [`Gate`]: a layer of a server that lets a service's calls pass on the transports that carry it, and sends the others on.
 
+use std::{future::ready, sync::Arc};
+
 use super::{Carry, Migration, Transport};
 use crate::{
     call::{Codec, Method, Request, Response},
-    dispatch::{Dispatch, Layer},
+    dispatch::{BoxFuture, Dispatch, Layer},
     metadata::Metadata,
     method::{MethodDescriptor, ServiceDescriptor},
     status::{Result, Status},
@@ -74,16 +76,16 @@ impl Layer for Gate {
 
     fn layer<D: Dispatch>(&self, inner: D) -> Gated<D> {
         Gated {
-            inner,
+            inner: Arc::new(inner),
             gate: self.clone(),
         }
     }
 }
 
 /// A dispatch behind a [`Gate`].
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Gated<D> {
-    inner: D,
+    inner: Arc<D>,
     gate: Gate,
 }
 
@@ -91,6 +93,22 @@ impl<D: Dispatch> Dispatch for Gated<D> {
     async fn dispatch(&self, request: Request) -> Result<Response> {
         self.gate.admit(&request.method)?;
         self.inner.dispatch(request).await
+    }
+
+    // Whoever boxes a call anyway boxes it once.
+
+    fn dispatch_boxed(&self, request: Request) -> BoxFuture<'_, Result<Response>> {
+        match self.gate.admit(&request.method) {
+            Ok(()) => self.inner.dispatch_boxed(request),
+            Err(status) => Box::pin(ready(Err(status))),
+        }
+    }
+
+    fn dispatch_owned(self: &Arc<Self>, request: Request) -> BoxFuture<'static, Result<Response>> {
+        match self.gate.admit(&request.method) {
+            Ok(()) => self.inner.dispatch_owned(request),
+            Err(status) => Box::pin(ready(Err(status))),
+        }
     }
 
     fn codec(&self, service: &'static ServiceDescriptor) -> Codec {

@@ -47,6 +47,16 @@ impl Carry {
         )
     }
 
+    /// The name in configurations: `iroh`, `grpc` or `both`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Iroh => Transport::Iroh.name(),
+            Self::Grpc => Transport::Grpc.name(),
+            Self::Both(_) => "both",
+        }
+    }
+
     /// What clients prefer.
     #[must_use]
     pub const fn prefer(self) -> Prefer {

@@ -4,6 +4,8 @@ mod dual;
 mod gate;
 mod migration;
 mod mode;
+#[cfg(any(feature = "iroh", feature = "grpc"))]
+mod service_runner;
 
 pub use dual::{
     DualChannel, DualConfig, DualStats, MAX_KEPT_BYTES, MAX_KEPT_TOTAL_BYTES, SideStats, Standing,
@@ -11,3 +13,5 @@ pub use dual::{
 pub use gate::{Gate, Gated};
 pub use migration::{Carry, Migration, MigrationStrategy, Prefer};
 pub use mode::{Mode, Transport};
+#[cfg(any(feature = "iroh", feature = "grpc"))]
+pub use service_runner::{Running, ServiceRunner};
