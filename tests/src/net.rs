@@ -1,6 +1,9 @@
 //! Endpoints on loopback, servers on them, and connections between them. What is called over them is the tests' own affair.
 
-use std::{net::Ipv4Addr, time::Duration};
+use std::{
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    time::Duration,
+};
 
 use blixard_rpc::{
     Router,
@@ -31,11 +34,23 @@ pub async fn endpoint_of(key: SecretKey) -> Endpoint {
 /// # Panics
 /// If the port cannot be bound.
 pub async fn endpoint_at(port: u16, key: SecretKey) -> Endpoint {
+    bound(key, (Ipv4Addr::LOCALHOST, port)).await
+}
+
+/// An endpoint with a new key that has no address of IPv4.
+///
+/// # Panics
+/// If the loopback of IPv6 cannot be bound.
+pub async fn endpoint_on_ipv6() -> Endpoint {
+    bound(SecretKey::generate(), (Ipv6Addr::LOCALHOST, 0)).await
+}
+
+async fn bound(key: SecretKey, address: impl Into<SocketAddr>) -> Endpoint {
     Endpoint::builder(presets::Minimal)
         .secret_key(key)
         .alpns(vec![ALPN.to_vec()])
         .clear_ip_transports()
-        .bind_addr((Ipv4Addr::LOCALHOST, port))
+        .bind_addr(address.into())
         .expect("loopback is an address")
         .transport_config(transport_config())
         .bind()
