@@ -1,5 +1,7 @@
 //! Both transports at once, and moving from one to the other while running.
 
+#[cfg(feature = "config")]
+mod config;
 mod dual;
 mod gate;
 mod migration;
@@ -7,6 +9,8 @@ mod mode;
 #[cfg(any(feature = "iroh", feature = "grpc"))]
 mod service_runner;
 
+#[cfg(feature = "config")]
+pub use config::{ConfigError, GrpcSettings, IrohSettings, Relays, RunnerConfig, TlsSettings};
 pub use dual::{
     DualChannel, DualConfig, DualStats, MAX_KEPT_BYTES, MAX_KEPT_TOTAL_BYTES, SideStats, Standing,
 };
