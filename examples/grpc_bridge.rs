@@ -78,8 +78,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     // One router, behind two doors.
     let router = Router::new().add(WeatherServer::new(Station));
-    let iroh = IrohServer::new(router.clone())
-        .spawn(bind(presets::Minimal, SecretKey::generate()).await?);
+    let iroh =
+        IrohServer::new(router.clone()).spawn(bind(presets::Minimal, SecretKey::generate()).await?);
     let grpc = GrpcServer::new(router).bind("127.0.0.1:0").await?;
     let address = grpc.local_addr().ok_or("it listens on no address")?;
 
@@ -98,7 +98,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
 
     // Stock gRPC: tonic's own channel and codec, and nothing of ours.
-    let channel = Endpoint::from_shared(format!("http://{address}"))?.connect().await?;
+    let channel = Endpoint::from_shared(format!("http://{address}"))?
+        .connect()
+        .await?;
     let mut stock = tonic::client::Grpc::new(channel);
     stock.ready().await?;
     let request = tonic::Request::new(generated::WeatherForecastRequest {
@@ -107,7 +109,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     });
     let path = PathAndQuery::from_static("/bridge.v1.Weather/Forecast");
     let codec = ProstCodec::<_, generated::Report>::default();
-    let mut reports = stock.server_streaming(request, path, codec).await?.into_inner();
+    let mut reports = stock
+        .server_streaming(request, path, codec)
+        .await?
+        .into_inner();
     while let Some(report) = reports.message().await? {
         println!("stock gRPC: {}, {} °C", report.text, report.degrees);
     }

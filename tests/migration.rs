@@ -13,8 +13,8 @@ use std::{
 use blixard_rpc::{
     Channel, Code, Context, Pool, PooledChannel, Router,
     runner::{
-        Carry, DualChannel, DualConfig, Migration, MigrationStrategy, Mode, Prefer, Running,
-        ServiceRunner, Transport,
+        Carry, DualChannel, DualConfig, Migration, MigrationStrategy, Mode, Prefer, RunnerConfig,
+        Running, ServiceRunner, Transport,
     },
     transport::{
         grpc::{GrpcConnector, GrpcServer},
@@ -309,5 +309,70 @@ async fn what_cannot_be_served_does_not_start() {
     for strategy in [grpc_only, unknown] {
         running.apply(strategy).unwrap_err();
         assert_eq!(*running.migration().current(), MigrationStrategy::default());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_configuration_is_served() {
+    let page = "
+        mode = \"dual\"
+        iroh = { bind = \"127.0.0.1:0\", relays = \"none\" }
+        migration.services.\"ledger.v1.Ledger\".carry = \"iroh\"
+    ";
+    let variables = [("TEST_GRPC__LISTEN".to_owned(), "127.0.0.1:0".to_owned())];
+    let config = RunnerConfig::parse(page, "TEST", variables).unwrap();
+    let book = Arc::new(Book::default());
+    let router = book.router().add(TalkServer::new(Talker::default()));
+    let running = config.runner(router).await.unwrap().start().unwrap();
+    let channel = dual(&running, Migration::new(config.migration.clone())).await;
+    let client = LedgerClient::new(channel);
+    for id in 0..4 {
+        soon(ledger::call(&client, id)).await.unwrap();
+        assert_eq!(book.came(id), [Transport::Iroh]);
+    }
+    let who = soon(TalkClient::new(over_grpc(&running)).who(&Context::background())).await;
+    who.unwrap();
+    soon(running.shutdown(config.shutdown_grace)).await;
+}
+
+#[tokio::test]
+async fn a_configuration_that_cannot_be_served_says_which_key_it_is() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let taken = listener.local_addr().unwrap();
+    let folder = env!("CARGO_MANIFEST_DIR");
+    for (page, says) in [
+        (
+            format!("mode = \"grpc\"\ngrpc.listen = \"{taken}\""),
+            format!("grpc.listen = \"{taken}\": it cannot be bound: "),
+        ),
+        (
+            "mode = \"iroh\"\niroh.secret_key_file = \"/nowhere/key\"".to_owned(),
+            "iroh.secret_key_file = \"/nowhere/key\": it cannot be read: ".to_owned(),
+        ),
+        (
+            format!("mode = \"iroh\"\niroh.secret_key_file = \"{folder}/Cargo.toml\""),
+            format!(
+                "iroh.secret_key_file = \"{folder}/Cargo.toml\": it holds no key; allowed are 64 hexadecimal digits"
+            ),
+        ),
+        (
+            format!(
+                "mode = \"grpc\"\n[grpc]\nlisten = \"127.0.0.1:0\"\ntls = {{ certificate_file = \"{folder}/Cargo.toml\", key_file = \"/nowhere/key\" }}"
+            ),
+            "grpc.tls.key_file = \"/nowhere/key\": it cannot be read: ".to_owned(),
+        ),
+        (
+            format!(
+                "mode = \"grpc\"\n[grpc]\nlisten = \"127.0.0.1:0\"\ntls = {{ certificate_file = \"{folder}/Cargo.toml\", key_file = \"{folder}/Cargo.toml\" }}"
+            ),
+            "grpc.tls: ".to_owned(),
+        ),
+    ] {
+        let config = RunnerConfig::parse(&page, "TEST", []).unwrap();
+        let error = config.runner(Router::new()).await.unwrap_err().to_string();
+        assert!(
+            error.starts_with(&says),
+            "{error:?} does not begin with {says:?}"
+        );
     }
 }
