@@ -106,6 +106,20 @@ fn quickstart_over_two_processes() {
 }
 
 /// Runs an example, and looks for what it must print.
+#[cfg(feature = "grpc")]
+#[test]
+fn grpc_bridge() {
+    check(
+        "grpc_bridge",
+        &[
+            "rpc Forecast(WeatherForecastRequest) returns (stream Report);",
+            "over iroh: sunny in Berlin, 3 days to come",
+            "over gRPC: sunny in Berlin, 3 days to come",
+            "stock gRPC: day 2 in Berlin: sunny, 23 °C",
+        ],
+    );
+}
+
 fn check(name: &str, expected: &[&str]) {
     let output = run(&mut example(name));
     for line in expected {

@@ -1,14 +1,15 @@
-//! The other process of `process.rs`: a server that prints its ticket, or a client whose call hangs.
+//! The other process of `process.rs` and `dual.rs`: a server that prints its ticket, or a client whose call hangs.
 
-use std::{env, error::Error};
+use std::{env, error::Error, sync::Arc};
 
 use blixard_rpc::{
     Channel,
     transport::iroh::{IrohConnector, IrohPeer, IrohServer},
 };
 use blixard_tests::{
+    ledger::Book,
     net::{endpoint, endpoint_at},
-    talk::{Talk, TalkClient, Talker},
+    talk::{Talk, TalkClient, TalkServer, Talker},
 };
 
 #[tokio::main(flavor = "current_thread")]
@@ -17,7 +18,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["serve", port, key] => {
             let endpoint = endpoint_at(port.parse()?, key.parse()?).await;
-            let server = IrohServer::new(Talker::default().router()).spawn(endpoint);
+            let router = Arc::new(Book::default()).router();
+            let router = router.add(TalkServer::new(Talker::default()));
+            let server = IrohServer::new(router).spawn(endpoint);
             println!("{}", server.peer().ticket());
             std::future::pending().await
         }

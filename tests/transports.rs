@@ -7,20 +7,21 @@ use std::{
 };
 
 use blixard_rpc::{
-    Channel, Memory, Router,
+    Channel, Memory, Pool, Router,
     call::Peer,
     codec::Codec,
     link::{
         DEFAULT_MAX_CALLS, MAX_CALL_QUEUE_BYTES, MAX_INBOUND_BYTES, MAX_LANE_QUEUE_BYTES,
         MAX_LANES_PER_CONNECTION, MAX_OUTBOUND_BYTES,
     },
+    runner::{DualChannel, Prefer},
     testing::conformance::{Connected, Queued, Queues},
     transport::{
         grpc::{
             CONNECTION_WINDOW_BYTES, Grpc, GrpcConnector, GrpcServer, GrpcService,
             SEND_BUFFER_BYTES, STREAM_WINDOW_BYTES as GRPC_WINDOW_BYTES,
         },
-        iroh::STREAM_WINDOW_BYTES,
+        iroh::{IrohConnector, STREAM_WINDOW_BYTES},
     },
 };
 use blixard_tests::net::{dial_from, endpoint, serve};
@@ -33,6 +34,9 @@ blixard_rpc::conformance!(iroh, iroh);
 blixard_rpc::conformance!(grpc, grpc);
 blixard_rpc::conformance!(grpc_by_tonic, grpc_by_tonic);
 blixard_rpc::conformance!(grpc_in_tonic, grpc_in_tonic);
+blixard_rpc::conformance!(dual, dual);
+blixard_rpc::conformance!(dual_without_iroh, dual_without_iroh);
+blixard_rpc::conformance!(dual_without_grpc, dual_without_grpc);
 
 fn memory(codec: Codec) -> impl AsyncFnOnce(Router) -> Connected {
     async move |router| Connected {
@@ -148,4 +152,43 @@ async fn tonics_channel(server: SocketAddr) -> (tonic::transport::Channel, Peer)
     let address = local.get().expect("it has connected").as_ref();
     let address = *address.expect("it has an address");
     (channel.expect("the server answers"), Peer::Address(address))
+}
+
+async fn dual(router: Router) -> Connected {
+    let (iroh, grpc) = (iroh(router.clone()).await, grpc(router).await);
+    Connected {
+        channel: Channel::new(DualChannel::new(iroh.channel, grpc.channel)),
+        // What both carry.
+        codec: Codec::Protobuf,
+        keep: Box::new((iroh.keep, grpc.keep)),
+        ..iroh
+    }
+}
+
+/// Nobody is at the peer's address.
+async fn dual_without_iroh(router: Router) -> Connected {
+    let grpc = grpc(router).await;
+    let gone = endpoint().await;
+    let address = gone.addr();
+    gone.close().await;
+    let iroh = Pool::new(IrohConnector::new(endpoint().await)).channel(address.into());
+    Connected {
+        channel: Channel::new(DualChannel::new(iroh, grpc.channel)),
+        ..grpc
+    }
+}
+
+/// Nobody listens at the server's address.
+async fn dual_without_grpc(router: Router) -> Connected {
+    let iroh = iroh(router).await;
+    let closed = TcpListener::bind("127.0.0.1:0").await;
+    let closed = closed.expect("loopback can be bound");
+    let address = closed.local_addr().expect("it listens on an address");
+    drop(closed);
+    let grpc = Pool::new(GrpcConnector::new()).channel(address.into());
+    Connected {
+        channel: Channel::new(DualChannel::preferring(Prefer::Grpc, iroh.channel, grpc)),
+        codec: Codec::Protobuf,
+        ..iroh
+    }
 }

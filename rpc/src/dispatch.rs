@@ -126,6 +126,10 @@ impl Dispatch for Channel {
         self.0.dispatch_erased(request)
     }
 
+    fn dispatch_owned(self: &Arc<Self>, request: Request) -> BoxFuture<'static, Result<Response>> {
+        self.owned(request)
+    }
+
     fn codec(&self, service: &'static ServiceDescriptor) -> Codec {
         self.0.codec_erased(service)
     }

@@ -21,6 +21,7 @@ pub mod middleware;
 pub mod observe;
 pub mod pool;
 pub mod proto;
+pub mod runner;
 pub mod server;
 pub mod status;
 #[cfg(feature = "testing")]

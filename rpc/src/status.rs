@@ -181,6 +181,13 @@ impl Status {
         self.0.accepted = false;
         self
     }
+
+    /// Says that a handler may have seen the call, if not on this attempt.
+    #[must_use]
+    pub(crate) fn with_accepted(mut self) -> Self {
+        self.0.accepted = true;
+        self
+    }
 }
 
 /// One line for people, as `main` prints the error that it returns; with `{:#?}` all fields.

@@ -1,6 +1,8 @@
 //! Harness of the tests of the whole.
 
 pub mod bottleneck;
+pub mod ledger;
 pub mod net;
 pub mod talk;
 pub mod tools;
+pub mod udp;

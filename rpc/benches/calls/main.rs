@@ -4,6 +4,7 @@
 //! the figures; `--only PART` does only what has `PART` in "work: subject". Client and server live in one process and talk over loopback, on a runtime of two workers, so CPU time is that of
 //! both ends together. Read the ratios: absolute figures are the machine's.
 
+mod drive;
 mod measure;
 mod memory;
 mod net;

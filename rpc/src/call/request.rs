@@ -80,6 +80,19 @@ impl Request {
         }
     }
 
+    /// The same call with these messages.
+    pub(crate) fn with_body(&self, body: Body) -> Self {
+        Self {
+            method: self.method.clone(),
+            codec: self.codec,
+            metadata: self.metadata.clone(),
+            deadline: self.deadline,
+            priority: self.priority,
+            peer: self.peer.clone(),
+            body,
+        }
+    }
+
     /// Whether nothing will be answered.
     #[must_use]
     pub fn is_oneway(&self) -> bool {

@@ -144,27 +144,15 @@ impl Again {
     fn of(request: &Request) -> Option<Self> {
         let message = request.body.as_one()?.clone();
         Some(Self {
-            request: copy(request, Body::empty()),
+            request: request.with_body(Body::empty()),
             message,
         })
     }
 
     fn request(&self, attempts_before: u32) -> Request {
-        let mut request = copy(&self.request, Body::one(self.message.clone()));
+        let mut request = self.request.with_body(Body::one(self.message.clone()));
         request.metadata.set_previous_attempts(attempts_before);
         request
-    }
-}
-
-fn copy(request: &Request, body: Body) -> Request {
-    Request {
-        method: request.method.clone(),
-        codec: request.codec,
-        metadata: request.metadata.clone(),
-        deadline: request.deadline,
-        priority: request.priority,
-        peer: request.peer.clone(),
-        body,
     }
 }
 

@@ -103,7 +103,7 @@ impl Drop for Bed {
     }
 }
 
-/// A layer of the server that notes in which codecs calls arrive.
+/// A layer of the server that notes in which codecs calls of the suite arrive: a channel may ask besides whether the server is there.
 #[derive(Clone, Debug, Default)]
 struct Seen(Arc<Mutex<Vec<Codec>>>);
 
@@ -125,7 +125,9 @@ struct Noting<D>(D, Seen);
 
 impl<D: Dispatch> Dispatch for Noting<D> {
     async fn dispatch(&self, request: Request) -> Result<Response> {
-        self.1.lock().push(request.codec);
+        if request.method.descriptor().is_some() {
+            self.1.lock().push(request.codec);
+        }
         self.0.dispatch(request).await
     }
 

@@ -1,0 +1,281 @@
+//! [`RunnerConfig`]: what a runner and a dual channel are told by a TOML file and the environment.
+
+use std::{
+    env,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use super::{
+    error::ConfigError,
+    section::{Mistakes, Section, any_of},
+    tree::{self, Tree},
+};
+use crate::runner::{Carry, DualConfig, MigrationStrategy, Mode, Prefer, Transport};
+
+/// What a [`ServiceRunner`](crate::runner::ServiceRunner) and a [`DualChannel`](crate::runner::DualChannel) are told by a TOML file and
+/// the environment.
+///
+/// A key that does not exist, or a value that is not allowed, is an error that names the key, the value and what is allowed; all of
+/// them are said at once. What is left out has the value that is shown here, but for `mode`, and for `grpc.listen` where gRPC is
+/// served:
+///
+/// ```toml
+#[doc = include_str!("../../../docs/runner.toml")]
+/// ```
+///
+/// A variable of the environment goes before the file: its name is a prefix of the program's choice and the key in capitals, with two
+/// underscores for a dot, such as `DEMO_GRPC__LISTEN` for `grpc.listen`. The full name of a service is as it is:
+/// `DEMO_MIGRATION__SERVICES__demo.v1.Search__CARRY`. Each variable with the prefix is taken for a setting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunnerConfig {
+    /// On which transports services are served.
+    pub mode: Mode,
+    /// How long calls in flight may go on when the runner is shut down.
+    pub shutdown_grace: Duration,
+    /// How iroh is served.
+    pub iroh: IrohSettings,
+    /// How gRPC is served; `None` in [`Mode::Iroh`] if nothing is said of it.
+    pub grpc: Option<GrpcSettings>,
+    /// Which transports carry which service, and what clients prefer.
+    pub migration: MigrationStrategy,
+    /// When clients change over, and when back.
+    pub dual: DualConfig,
+}
+
+/// How iroh is served.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct IrohSettings {
+    /// Where the endpoint is bound; by default to a port of the system's choice on all addresses.
+    pub bind: Option<SocketAddr>,
+    /// A file with the secret key, 64 hexadecimal digits; by default each start makes another key.
+    pub secret_key_file: Option<PathBuf>,
+    /// How peers are found.
+    pub relays: Relays,
+}
+
+/// How peers are found over iroh.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Relays {
+    /// By the relays and the lookup of number 0, across the internet.
+    #[default]
+    N0,
+    /// By addresses that are given: nobody else is asked.
+    None,
+}
+
+/// How gRPC is served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GrpcSettings {
+    /// Where connections are accepted.
+    pub listen: SocketAddr,
+    /// With which certificates; by default without TLS.
+    pub tls: Option<TlsSettings>,
+}
+
+/// The certificates of a gRPC server, each a file in PEM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsSettings {
+    /// The server's certificate, and those that lead to its authority.
+    pub certificate_file: PathBuf,
+    /// Its private key.
+    pub key_file: PathBuf,
+    /// The authorities of clients, who then must show a certificate of one of them.
+    pub client_authorities_file: Option<PathBuf>,
+}
+
+impl RunnerConfig {
+    /// Reads a file, and the variables of the environment with this prefix, such as `DEMO`; without a file, the variables alone.
+    ///
+    /// # Errors
+    /// All that is wrong: with the key, the value and what is allowed.
+    pub fn load(file: Option<&Path>, prefix: &str) -> Result<Self, ConfigError> {
+        let tree = match file {
+            Some(path) => {
+                let name = path.display().to_string();
+                let source = std::fs::read_to_string(path).map_err(|error| {
+                    ConfigError::one("", &name, format!("it cannot be read: {error}"))
+                })?;
+                tree::read(&source, &name)?
+            }
+            None => Tree::new(),
+        };
+        // What is not Unicode has not our prefix, or is said to be a mistake by its value.
+        let variables = env::vars_os().map(|(name, value)| {
+            let text = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
+            (text(name), text(value))
+        });
+        Self::of(tree, prefix, variables)
+    }
+
+    /// Reads TOML, and these variables with this prefix.
+    ///
+    /// # Errors
+    /// All that is wrong: with the key, the value and what is allowed.
+    pub fn parse(
+        source: &str,
+        prefix: &str,
+        variables: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        Self::of(tree::read(source, "line")?, prefix, variables)
+    }
+
+    fn of(
+        mut tree: Tree,
+        prefix: &str,
+        variables: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        tree::overlay(&mut tree, prefix, variables)?;
+        let mistakes = Mistakes::default();
+        let config = read(tree, &mistakes);
+        mistakes.none()?;
+        Ok(config)
+    }
+}
+
+const MODES: [(&str, Mode); 3] = [
+    ("grpc", Mode::Grpc),
+    ("iroh", Mode::Iroh),
+    ("dual", Mode::Dual),
+];
+
+/// The configuration, which counts if there are no mistakes.
+fn read(tree: Tree, mistakes: &Mistakes) -> RunnerConfig {
+    let mut root = Section::new(tree, mistakes);
+    let mode = if root.has("mode") {
+        root.one_of("mode", &MODES)
+    } else {
+        root.missing("mode", &any_of(&MODES));
+        None
+    };
+    let shutdown_grace = root
+        .duration("shutdown_grace")
+        .unwrap_or(Duration::from_secs(10));
+    let iroh = iroh(root.section("iroh"));
+    // Where the mode is wrong, nobody knows.
+    let is_served = mode.is_some_and(|mode| mode.serves(Transport::Grpc));
+    let grpc = grpc(root.section("grpc"), is_served);
+    let migration = migration(root.section("migration"));
+    let dual = dual(root.section("dual"));
+    root.finish();
+    RunnerConfig {
+        mode: mode.unwrap_or(Mode::Dual),
+        shutdown_grace,
+        iroh,
+        grpc,
+        migration,
+        dual,
+    }
+}
+
+fn iroh(mut section: Section<'_>) -> IrohSettings {
+    let settings = IrohSettings {
+        bind: section.parsed("bind", ADDRESS),
+        secret_key_file: section.parsed("secret_key_file", FILE),
+        relays: section
+            .one_of("relays", &[("n0", Relays::N0), ("none", Relays::None)])
+            .unwrap_or_default(),
+    };
+    section.finish();
+    settings
+}
+
+fn grpc(mut section: Section<'_>, is_served: bool) -> Option<GrpcSettings> {
+    if section.is_empty() && !is_served {
+        return None;
+    }
+    let listen = section.needed("listen", ADDRESS);
+    let tls = tls(section.section("tls"));
+    section.finish();
+    Some(GrpcSettings {
+        listen: listen?,
+        tls,
+    })
+}
+
+fn tls(mut section: Section<'_>) -> Option<TlsSettings> {
+    if section.is_empty() {
+        return None;
+    }
+    let certificate_file = section.needed("certificate_file", FILE);
+    let key_file = section.needed("key_file", FILE);
+    let client_authorities_file = section.parsed("client_authorities_file", FILE);
+    section.finish();
+    Some(TlsSettings {
+        certificate_file: certificate_file?,
+        key_file: key_file?,
+        client_authorities_file,
+    })
+}
+
+fn migration(mut section: Section<'_>) -> MigrationStrategy {
+    let services = section.section("services");
+    let mut strategy = MigrationStrategy::new(carry(section));
+    for (name, section) in services.sections() {
+        strategy = strategy.service(name, carry(section));
+    }
+    strategy
+}
+
+/// The two settings of a service, which are all of their section.
+fn carry(mut section: Section<'_>) -> Carry {
+    let prefer = section.one_of(
+        "prefer",
+        &[
+            ("iroh", Prefer::Iroh),
+            ("grpc", Prefer::Grpc),
+            ("adaptive", Prefer::Adaptive),
+        ],
+    );
+    let both = Carry::Both(prefer.unwrap_or_default());
+    let carry = section
+        .one_of(
+            "carry",
+            &[("iroh", Carry::Iroh), ("grpc", Carry::Grpc), ("both", both)],
+        )
+        .unwrap_or(both);
+    if prefer.is_some() && !matches!(carry, Carry::Both(_)) {
+        let why = format!(
+            "with carry = {:?} there is nothing to prefer: leave it out, or let both carry it",
+            carry.name()
+        );
+        section.wrong("prefer", &why);
+    }
+    section.finish();
+    carry
+}
+
+fn dual(mut section: Section<'_>) -> DualConfig {
+    let mut config = DualConfig::default();
+    for (key, field) in [
+        ("silence", &mut config.silence),
+        ("probe_timeout", &mut config.probe_timeout),
+        ("probe_interval", &mut config.probe_interval),
+        ("cool_down", &mut config.cool_down.first),
+        ("longest_cool_down", &mut config.cool_down.longest),
+        ("stable_after", &mut config.stable_after),
+        ("latency_threshold", &mut config.latency_threshold),
+        ("idle_after", &mut config.idle_after),
+    ] {
+        *field = section.duration(key).unwrap_or(*field);
+    }
+    let good_probes = section.setting("good_probes", "a number from 1 to 1000", |text| {
+        text.parse()
+            .ok()
+            .filter(|number| (1..=1000).contains(number))
+    });
+    config.good_probes = good_probes.unwrap_or(config.good_probes);
+    if config.cool_down.longest < config.cool_down.first {
+        let why = format!(
+            "it is {:?}, and less than cool_down, which is {:?}; allowed is as much or more",
+            config.cool_down.longest, config.cool_down.first
+        );
+        section.wrong("longest_cool_down", &why);
+    }
+    section.finish();
+    config
+}
+
+const ADDRESS: &str = "an IP address and a port, such as \"0.0.0.0:50051\" or \"[::]:0\"";
+const FILE: &str = "the path of a file";

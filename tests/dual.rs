@@ -1,0 +1,470 @@
+//! One channel over iroh and gRPC: what becomes of calls when a side is killed, stopped, walled off or slow, and comes back.
+
+#![allow(clippy::unwrap_used, reason = "tests say where they fail")]
+
+use std::{
+    io::{BufRead, BufReader},
+    net::SocketAddr,
+    process::{Child, Command, Stdio},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use blixard_rpc::{
+    Code, Context, Pool, PoolConfig, PooledChannel, Status,
+    backoff::Backoff,
+    runner::{
+        Carry, DualChannel, DualConfig, Migration, MigrationStrategy, Prefer, Standing, Transport,
+    },
+    transport::{
+        grpc::{GrpcConnector, GrpcHandle, GrpcServer},
+        iroh::{IrohConnector, IrohPeer, IrohServer, SecretKey, ServerHandle},
+    },
+};
+use blixard_tests::{
+    ledger::{self, Book, Ledger, LedgerClient},
+    net::{endpoint, endpoint_at, endpoint_of, endpoint_on_ipv6, soon},
+    udp::UdpRelay,
+};
+use tokio::{task::JoinSet, time::Instant};
+
+type Dual = DualChannel<PooledChannel<IrohConnector>, PooledChannel<GrpcConnector>>;
+
+/// Calls go on over the other side within a second of when their own fell silent. A busy machine is given as much again.
+const GONE_ON: Duration = Duration::from_secs(2);
+
+/// Servers that are back are found soon: nothing of this is about how long a pool waits.
+const POOL: PoolConfig = PoolConfig {
+    connect_timeout: Duration::from_secs(1),
+    backoff: Backoff {
+        first: Duration::from_millis(50),
+        longest: Duration::from_millis(200),
+    },
+    stable_after: Duration::from_secs(1),
+    idle_timeout: Duration::from_secs(300),
+    max_connections: 16,
+};
+
+async fn dual(prefer: Prefer, iroh: IrohPeer, grpc: SocketAddr) -> Dual {
+    dual_with(DualConfig::default(), prefer, iroh, grpc).await
+}
+
+async fn dual_with(config: DualConfig, prefer: Prefer, iroh: IrohPeer, grpc: SocketAddr) -> Dual {
+    let strategy = MigrationStrategy::new(Carry::Both(prefer));
+    DualChannel::with_config(
+        Pool::with_config(IrohConnector::new(endpoint().await), POOL).channel(iroh),
+        Pool::with_config(GrpcConnector::new(), POOL).channel(grpc.into()),
+        config,
+        Migration::new(strategy),
+    )
+}
+
+/// Serves the ledger over iroh in another process; it does not outlive the test.
+struct Other(Child);
+
+impl Other {
+    fn serve(port: u16, key: &SecretKey) -> (Self, IrohPeer) {
+        let key = key.to_bytes().map(|byte| format!("{byte:02x}")).concat();
+        let child = Command::new(env!("CARGO_BIN_EXE_peer"))
+            .args(["serve", &port.to_string(), &key])
+            .stdout(Stdio::piped())
+            .spawn();
+        let mut other = Self(child.unwrap());
+        let mut ticket = String::new();
+        let mut output = BufReader::new(other.0.stdout.take().unwrap());
+        output.read_line(&mut ticket).unwrap();
+        (other, ticket.parse().unwrap())
+    }
+
+    fn kill(mut self) {
+        // On Unix this is SIGKILL: nothing in the process runs any more, and nothing is closed.
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+impl Drop for Other {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+async fn serve_grpc(book: &Arc<Book>, address: SocketAddr) -> GrpcHandle {
+    loop {
+        match GrpcServer::new(book.router()).bind(address).await {
+            Ok(server) => return server,
+            // The one before may not have let go of the port yet.
+            Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+        }
+    }
+}
+
+fn any() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 0))
+}
+
+/// Callers that call without a pause: half of them what may be asked again, half what may not, in every shape.
+struct Load {
+    over: Arc<AtomicBool>,
+    callers: JoinSet<()>,
+    seen: Arc<Seen>,
+}
+
+/// What the callers saw.
+#[derive(Default)]
+struct Seen {
+    next: AtomicU64,
+    /// The numbers of the calls of either kind that went well, and the longest that may be asked again took.
+    well: Mutex<Vec<u64>>,
+    asked: Mutex<Vec<u64>>,
+    longest: Mutex<Duration>,
+    /// The calls that did not.
+    failed: Mutex<Vec<(u64, Status)>>,
+}
+
+const CALLERS: u64 = 64;
+
+impl Load {
+    fn new(channel: &Dual) -> Self {
+        let (over, seen) = (Arc::new(AtomicBool::new(false)), Arc::new(Seen::default()));
+        let mut callers = JoinSet::new();
+        for caller in 0..CALLERS {
+            let (over, seen) = (Arc::clone(&over), Arc::clone(&seen));
+            let client = LedgerClient::new(channel.clone());
+            callers.spawn(async move {
+                while !over.load(Ordering::Relaxed) {
+                    seen.call(&client, caller.is_multiple_of(2)).await;
+                }
+            });
+        }
+        Self {
+            over,
+            callers,
+            seen,
+        }
+    }
+
+    /// Until so many more calls have come over a side.
+    async fn until(&self, channel: &Dual, side: Transport, calls: u64) {
+        let enough = channel.stats().side(side).calls + calls;
+        let reached = async {
+            while channel.stats().side(side).calls < enough {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        if tokio::time::timeout(Duration::from_secs(30), reached)
+            .await
+            .is_err()
+        {
+            panic!("no calls over {side}: {:?}", channel.stats());
+        }
+    }
+
+    async fn until_back(&self, channel: &Dual, side: Transport) {
+        let back = async {
+            while channel.stats().route != Some(side) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        if tokio::time::timeout(Duration::from_secs(30), back)
+            .await
+            .is_err()
+        {
+            panic!("{side} is not back: {:?}", channel.stats());
+        }
+    }
+
+    async fn end(mut self) -> Arc<Seen> {
+        self.over.store(true, Ordering::Relaxed);
+        while let Some(caller) = soon(self.callers.join_next()).await {
+            caller.unwrap();
+        }
+        self.seen
+    }
+}
+
+impl Seen {
+    async fn call(&self, client: &LedgerClient<Dual>, may_be_asked_again: bool) {
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        if may_be_asked_again {
+            let begin = Instant::now();
+            let answer = client.ask(&Context::background(), id).await;
+            let took = begin.elapsed();
+            match answer {
+                Ok(answer) => assert_eq!(answer, id),
+                Err(status) => panic!("{id} may be asked again: {status:?}"),
+            }
+            self.asked.lock().unwrap().push(id);
+            let mut longest = self.longest.lock().unwrap();
+            *longest = took.max(*longest);
+        } else {
+            match ledger::call(client, id).await {
+                Ok(()) => self.well.lock().unwrap().push(id),
+                Err(status) => self.failed.lock().unwrap().push((id, status)),
+            }
+        }
+    }
+
+    fn failures(&self) -> usize {
+        self.failed.lock().unwrap().len()
+    }
+
+    /// That only calls failed which a side had taken and lost, at most one a caller.
+    fn check_failures(&self, at_most: u64) {
+        let failed = self.failed.lock().unwrap();
+        for (id, status) in &*failed {
+            assert_eq!(status.code(), Code::Unavailable, "{id}: {status:?}");
+            assert!(
+                !status.message().contains("both transports"),
+                "{id} was sent twice: {status:?}"
+            );
+        }
+        assert!(failed.len() as u64 <= at_most, "{failed:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_iroh_side_is_killed_under_load_and_comes_back() {
+    let (key, book) = (SecretKey::generate(), Arc::new(Book::default()));
+    let (other, peer) = Other::serve(0, &key);
+    let port = peer.address().ip_addrs().next().unwrap().port();
+    let grpc = serve_grpc(&book, any()).await;
+    let channel = dual(Prefer::Iroh, peer.clone(), grpc.local_addr().unwrap()).await;
+    let load = Load::new(&channel);
+    load.until(&channel, Transport::Iroh, 500).await;
+    assert_eq!(book.over(Transport::Grpc), 0);
+
+    other.kill();
+    let killed = Instant::now();
+    load.until(&channel, Transport::Grpc, 1).await;
+    println!(
+        "the first call went on {:?} after the kill",
+        killed.elapsed()
+    );
+    load.until(&channel, Transport::Grpc, 500).await;
+    // Those that may not be sent again wait for what iroh finds out.
+    soon(async {
+        while channel.stats().iroh.waiting > 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    println!(
+        "the last that was lost was told {:?} after the kill",
+        killed.elapsed()
+    );
+    let failures = load.seen.failures();
+    let longest = *load.seen.longest.lock().unwrap();
+    println!(
+        "{failures} calls were lost; of those that may be asked again the longest took {longest:?}"
+    );
+    assert!(longest < GONE_ON, "{longest:?}");
+    load.seen.check_failures(CALLERS / 2);
+    for (id, _) in &*load.seen.failed.lock().unwrap() {
+        assert_eq!(book.came(*id), [], "{id} was told that it was lost");
+    }
+
+    let (_other, again) = Other::serve(port, &key);
+    assert_eq!(again, peer);
+    load.until_back(&channel, Transport::Iroh).await;
+    load.until(&channel, Transport::Iroh, 1000).await;
+    let seen = load.end().await;
+    assert_eq!(seen.failures(), failures, "on the way back none is lost");
+    let stats = channel.stats();
+    assert_eq!(stats.switches, 2, "there and back: {stats:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_firewall_that_eats_udp() {
+    let book = Arc::new(Book::default());
+    let (iroh, relay) = behind_relay(&book).await;
+    let grpc = serve_grpc(&book, any()).await;
+    let channel = dual(
+        Prefer::Iroh,
+        by_way_of(&iroh, &relay),
+        grpc.local_addr().unwrap(),
+    )
+    .await;
+    let load = Load::new(&channel);
+    load.until(&channel, Transport::Iroh, 500).await;
+    assert!(relay.passed() > 0, "there is another way");
+    assert_eq!(book.over(Transport::Grpc), 0);
+
+    relay.cut(true);
+    let cut = Instant::now();
+    load.until(&channel, Transport::Grpc, 1).await;
+    println!("the first call went on {:?} after the cut", cut.elapsed());
+    load.until(&channel, Transport::Grpc, 500).await;
+    soon(async {
+        while channel.stats().iroh.waiting > 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    let Standing::Away(reason) = channel.stats().iroh.standing else {
+        panic!("nothing passes: {:?}", channel.stats());
+    };
+    println!("iroh is away: {reason}");
+    let longest = *load.seen.longest.lock().unwrap();
+    assert!(longest < GONE_ON, "{longest:?}");
+
+    relay.cut(false);
+    load.until_back(&channel, Transport::Iroh).await;
+    load.until(&channel, Transport::Iroh, 1000).await;
+    let seen = load.end().await;
+    seen.check_failures(CALLERS / 2);
+    assert_eq!(channel.stats().switches, 2, "{:?}", channel.stats());
+
+    // Both sides have one book here: nothing was done twice that may not be.
+    for id in &*seen.well.lock().unwrap() {
+        assert_eq!(book.came(*id).len(), 1, "{id}");
+    }
+    for (id, status) in &*seen.failed.lock().unwrap() {
+        assert!(book.came(*id).len() <= 1, "{id}: {status:?}");
+    }
+    for id in &*seen.asked.lock().unwrap() {
+        assert!((1..=2).contains(&book.came(*id).len()), "{id}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_firewall_that_was_there_before_costs_the_first_calls_half_a_second() {
+    let book = Arc::new(Book::default());
+    let (iroh, relay) = behind_relay(&book).await;
+    relay.cut(true);
+    let grpc = serve_grpc(&book, any()).await;
+    let channel = dual(
+        Prefer::Iroh,
+        by_way_of(&iroh, &relay),
+        grpc.local_addr().unwrap(),
+    )
+    .await;
+    let client = LedgerClient::new(channel.clone());
+    for id in 0..20 {
+        let begin = Instant::now();
+        soon(ledger::call(&client, id)).await.unwrap();
+        let took = begin.elapsed();
+        assert!(took < GONE_ON, "call {id} took {took:?}");
+    }
+    for id in 0..20 {
+        assert_eq!(book.came(id), [Transport::Grpc]);
+    }
+    assert_eq!(channel.stats().iroh.calls, 0, "none was risked");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_side_that_shuts_down_loses_no_call() {
+    let book = Arc::new(Book::default());
+    let key = SecretKey::generate();
+    let mut iroh = IrohServer::new(book.router()).spawn(endpoint_of(key.clone()).await);
+    let port = iroh.endpoint().bound_sockets()[0].port();
+    let mut grpc = serve_grpc(&book, any()).await;
+    let address = grpc.local_addr().unwrap();
+    for side in Transport::ALL {
+        let prefer = match side {
+            Transport::Iroh => Prefer::Iroh,
+            Transport::Grpc => Prefer::Grpc,
+        };
+        let book_before = book.over(side.other());
+        let channel = dual(prefer, iroh.peer(), address).await;
+        let load = Load::new(&channel);
+        load.until(&channel, side, 500).await;
+        assert_eq!(book.over(side.other()), book_before);
+        match side {
+            Transport::Iroh => {
+                soon(iroh.shutdown(Duration::from_secs(5))).await;
+                load.until(&channel, side.other(), 500).await;
+                iroh = IrohServer::new(book.router()).spawn(endpoint_at(port, key.clone()).await);
+            }
+            Transport::Grpc => {
+                soon(grpc.shutdown(Duration::from_secs(5))).await;
+                load.until(&channel, side.other(), 500).await;
+                grpc = serve_grpc(&book, address).await;
+            }
+        }
+        load.until_back(&channel, side).await;
+        load.until(&channel, side, 500).await;
+        let seen = load.end().await;
+        let failed = seen.failed.lock().unwrap();
+        assert!(failed.is_empty(), "{side}: {failed:?}");
+        assert_eq!(channel.stats().switches, 2, "{:?}", channel.stats());
+        println!(
+            "{side}: {} calls, none lost",
+            seen.next.load(Ordering::Relaxed)
+        );
+    }
+    drop((iroh, grpc));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_adaptive_choice_goes_where_answers_come_sooner() {
+    let book = Arc::new(Book::default());
+    let (iroh, relay) = behind_relay(&book).await;
+    // At first there is iroh alone.
+    let later = std::net::TcpListener::bind(any()).unwrap();
+    let address = later.local_addr().unwrap();
+    drop(later);
+    // More than the noise of a busy machine.
+    let config = DualConfig {
+        latency_threshold: Duration::from_millis(20),
+        ..DualConfig::default()
+    };
+    let peer = by_way_of(&iroh, &relay);
+    let channel = dual_with(config, Prefer::Adaptive, peer, address).await;
+    // One call after another: else answers take as long as there are calls before them.
+    let client = LedgerClient::new(channel.clone());
+    let call_until = async |reached: &dyn Fn() -> bool| {
+        let calls = async {
+            for id in 0.. {
+                ledger::call(&client, id).await.unwrap();
+                if reached() {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let wait = Duration::from_secs(30);
+        if tokio::time::timeout(wait, calls).await.is_err() {
+            panic!("it never came to that: {:?}", channel.stats());
+        }
+    };
+    let goes = |side| channel.stats().route == Some(side);
+    call_until(&|| goes(Transport::Iroh)).await;
+    let _grpc = serve_grpc(&book, address).await;
+    call_until(&|| channel.stats().grpc.latency.is_some()).await;
+    assert_eq!(
+        channel.stats().switches,
+        0,
+        "it is no reason that the other is there too"
+    );
+
+    let delay = Duration::from_millis(40);
+    relay.delay(delay);
+    call_until(&|| goes(Transport::Grpc)).await;
+    let stats = channel.stats();
+    let (slow, quick) = (stats.iroh.latency.unwrap(), stats.grpc.latency.unwrap());
+    println!("it went from {slow:?} to {quick:?}");
+    assert!(slow > quick + config.latency_threshold);
+    assert!(stats.iroh.standing.is_up(), "slow is not away: {stats:?}");
+    assert_eq!(stats.switches, 1);
+}
+
+/// The ledger over iroh, where only a relay leads to: the server has IPv6 alone, and clients of these tests IPv4.
+async fn behind_relay(book: &Arc<Book>) -> (ServerHandle, UdpRelay) {
+    let endpoint = endpoint_on_ipv6().await;
+    let target = endpoint.bound_sockets()[0];
+    let server = IrohServer::new(book.router()).spawn(endpoint);
+    (server, UdpRelay::new(target).await)
+}
+
+fn by_way_of(server: &ServerHandle, relay: &UdpRelay) -> IrohPeer {
+    use blixard_rpc::transport::iroh::EndpointAddr;
+
+    EndpointAddr::new(server.endpoint().id())
+        .with_ip_addr(relay.address())
+        .into()
+}
