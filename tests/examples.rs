@@ -76,7 +76,7 @@ fn protocol() {
         &[
             "-> Ping",
             "-> Request",
-            "path: \"/protocol.v1.Greeter/Greet\"",
+            "Path(\"/protocol.v1.Greeter/Greet\")",
             "<- Pong",
             "<- Response",
             "\"Hello, Ada!\"",

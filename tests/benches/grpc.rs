@@ -7,6 +7,10 @@
 mod drive;
 #[path = "../../rpc/benches/calls/measure.rs"]
 mod measure;
+#[allow(
+    dead_code,
+    reason = "what is written for programs is not asked for here"
+)]
 #[path = "../../rpc/benches/calls/report.rs"]
 mod report;
 

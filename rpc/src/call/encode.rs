@@ -108,14 +108,13 @@ fn encode<M: Message>(message: &M, codec: Codec, limit_bytes: usize, path: &str)
     let encoded = message
         .encode(codec, &mut buffer)
         .and_then(|()| check_size(buffer.len(), limit_bytes, path));
-    if encoded.is_err() {
-        buffer.clear();
-    }
+    // What could not be sent, and what is large, has grown the buffer: it goes with it.
+    encoded?;
     let message = buffer.split().freeze();
-    if message.len() <= SMALL_BYTES {
+    if message.len() <= SMALL_BYTES && buffer.capacity() <= SCRATCH_BYTES {
         SCRATCH.set(buffer);
     }
-    encoded.map(|()| message)
+    Ok(message)
 }
 
 fn decode<M: Message>(bytes: Bytes, codec: Codec, limit_bytes: usize, path: &str) -> Result<M> {
@@ -161,6 +160,19 @@ pub(crate) fn check_metadata(metadata: &Metadata, path: &str, whose: &str) -> Re
 mod tests {
     use super::*;
     use crate::code::Code;
+
+    #[test]
+    fn a_large_message_leaves_no_large_buffer() {
+        for (bytes, limit_bytes) in [(1 << 20, 1 << 21), (1 << 20, 10)] {
+            let message = Bytes::from(vec![0; bytes]);
+            let _ = encode(&message, Codec::Protobuf, limit_bytes, "/a/B");
+            let kept = SCRATCH.take();
+            assert!(kept.capacity() <= SCRATCH_BYTES, "{}", kept.capacity());
+        }
+        let small = encode(&Bytes::from_static(b"x"), Codec::Protobuf, 10, "/a/B").unwrap();
+        assert_eq!(small[..], [0x0a, 1, b'x']);
+        assert!(SCRATCH.take().capacity() > 0, "it is kept for the next one");
+    }
 
     #[test]
     fn a_message_over_the_limit_names_both_sizes() {

@@ -113,15 +113,15 @@ impl<R> Calls<R> {
                 *waker = Some(cx.waker().clone());
                 return Poll::Pending;
             }
-            State::Done(_) | State::Free => {}
+            // Its slot may be another call's already.
+            State::Free => return Poll::Ready(Answer::Lost(ended())),
+            State::Done(_) => {}
         }
         let state = std::mem::replace(state, State::Free);
         table.free.push(index);
         match state {
             State::Done(answer) => Poll::Ready(answer),
-            State::Free | State::Waiting(_) => Poll::Ready(Answer::Lost(Status::internal(
-                "a call was polled after its end",
-            ))),
+            State::Free | State::Waiting(_) => Poll::Ready(Answer::Lost(ended())),
         }
     }
 
@@ -199,6 +199,10 @@ impl<R> Calls<R> {
     fn lock(&self) -> std::sync::MutexGuard<'_, Table<R>> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn ended() -> Status {
+    Status::internal("a call was polled after its end")
 }
 
 impl<R> Table<R> {

@@ -14,6 +14,7 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 use tokio::{
+    runtime,
     sync::{Notify, watch},
     time::Instant,
 };
@@ -82,6 +83,8 @@ impl<L: Link> Drop for Handle<L> {
 
 pub(super) struct Shared<L: Link> {
     pub(super) link: L,
+    /// Where the connection was opened: its tasks live there, whoever makes a call.
+    runtime: runtime::Handle,
     pub(super) calls: Calls<FrameReader<L::Recv>>,
     pub(super) budget: Budget,
     lanes: [Lanes; Priority::ALL.len()],
@@ -127,6 +130,7 @@ impl<L: Link> Connection<L> {
                 move |streams| link.make_room(streams)
             }),
             link,
+            runtime: runtime::Handle::current(),
             calls: Calls::new(),
             lanes: Default::default(),
             next_lane: AtomicUsize::new(0),
@@ -235,8 +239,8 @@ impl<L: Link> Dispatch for Connection<L> {
         Dispatched {
             connection: self,
             request: Some(request),
-            permit: None,
             state: State::Begins,
+            permit: None,
         }
     }
 
@@ -357,7 +361,7 @@ impl<L: Link> Shared<L> {
             // Where there was a first one it is closed, and calls go on to take this way.
             let _ = first.set(Arc::clone(&lane));
             let reader = Reader::new(self);
-            tokio::spawn(run_lane(
+            self.runtime.spawn(run_lane(
                 Arc::clone(self),
                 Arc::clone(&lane),
                 priority,
@@ -505,8 +509,9 @@ struct Dispatched<'a, L: Link> {
     connection: &'a Connection<L>,
     /// Until it is sent.
     request: Option<Request>,
-    permit: Option<Permit<'a, L>>,
+    /// Dropped before the place is given to another call.
     state: State<'a, L>,
+    permit: Option<Permit<'a, L>>,
 }
 
 enum State<'a, L: Link> {
@@ -531,13 +536,22 @@ impl<L: Link> Future for Dispatched<'_, L> {
                 State::Begins => match this.begin(cx) {
                     Ok(None) => {}
                     Ok(Some(response)) => return Poll::Ready(Ok(response)),
-                    Err(status) => return Poll::Ready(Err(status)),
+                    Err(status) => {
+                        this.request = None;
+                        return Poll::Ready(Err(status));
+                    }
                 },
                 State::Blocked(until) => {
-                    if let Some(permit) = ready!(until.as_mut().poll(cx))? {
-                        this.permit = Some(permit);
-                    }
+                    let done = ready!(until.as_mut().poll(cx));
                     this.state = State::Begins;
+                    match done {
+                        Ok(Some(permit)) => this.permit = Some(permit),
+                        Ok(None) => {}
+                        Err(status) => {
+                            this.request = None;
+                            return Poll::Ready(Err(status));
+                        }
+                    }
                 }
                 State::OnLane(call, codec) => {
                     let (answer, codec) = (ready!(call.poll_answer(cx)), *codec);
@@ -638,7 +652,11 @@ impl<'a, L: Link> Dispatched<'a, L> {
                 }));
                 Ok(None)
             }
-            Put::Closed => Err(shared.closed_status().with_not_accepted()),
+            Put::Closed => match shared.closed.get() {
+                Some(status) => Err(status.clone().with_not_accepted()),
+                // The lane alone: the next poll takes another one.
+                None => Ok(None),
+            },
         }
     }
 }
@@ -718,6 +736,11 @@ async fn run_lane<L: Link>(
     priority: Priority,
     reading: Reader<L>,
 ) {
+    let mut guard = FailsLane {
+        shared: &shared,
+        lane: lane.number,
+        armed: true,
+    };
     let ended = match shared.link.open_bi().await {
         Err(broken) => LaneEnd::Failed(ReadError::Broken(broken)),
         Ok((mut send, recv)) => {
@@ -736,6 +759,7 @@ async fn run_lane<L: Link>(
         }
     };
     drop(reading);
+    guard.armed = false;
     let status = match ended {
         LaneEnd::Finished => {
             // A server that has drained. Answers may be under way on streams of their own; the end of the connection tells.
@@ -759,6 +783,22 @@ async fn run_lane<L: Link>(
         LaneEnd::Failed(ReadError::Broken(_)) => return,
     };
     shared.calls.fail_lane(lane.number, &status);
+}
+
+/// Ends the calls of a lane whose task goes without a word, as when its runtime is shut down.
+struct FailsLane<'a, L: Link> {
+    shared: &'a Shared<L>,
+    lane: u32,
+    armed: bool,
+}
+
+impl<L: Link> Drop for FailsLane<'_, L> {
+    fn drop(&mut self) {
+        if self.armed {
+            let status = Status::unavailable("the task that carried the call was ended");
+            self.shared.calls.fail_lane(self.lane, &status);
+        }
+    }
 }
 
 /// The frames that come back on a lane: answers, collected so that one lock completes all that arrived together.

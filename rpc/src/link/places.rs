@@ -1,8 +1,8 @@
 //! [`Places`]: how many calls a client has in flight on a connection, and the queue of those for which the server has no room yet.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
-use tokio::sync::{Mutex, Notify};
+use tokio::sync::Semaphore;
 
 /// Counts the calls in flight against what the server takes at once; further calls wait, first come first served.
 ///
@@ -12,10 +12,8 @@ pub(super) struct Places {
     taken: AtomicUsize,
     limit: AtomicUsize,
     waiting: AtomicUsize,
-    /// Whoever has it is the first of those that wait, and the only one that looks for room.
-    line: Mutex<()>,
-    on_room: Notify,
-    closed: AtomicBool,
+    /// Places that are taken for those that wait, and handed to them in turn: one that is slow to see it holds up nobody else.
+    handed: Semaphore,
 }
 
 /// The connection is closed: there will be no room.
@@ -28,9 +26,7 @@ impl Places {
             taken: AtomicUsize::new(0),
             limit: AtomicUsize::new(limit),
             waiting: AtomicUsize::new(0),
-            line: Mutex::new(()),
-            on_room: Notify::new(),
-            closed: AtomicBool::new(false),
+            handed: Semaphore::new(0),
         }
     }
 
@@ -57,21 +53,23 @@ impl Places {
     #[inline]
     pub(super) fn leave(&self) {
         self.taken.fetch_sub(1, SeqCst);
+        // Whoever found no room before that was waiting already.
         if self.waiting.load(SeqCst) > 0 {
-            self.on_room.notify_one();
+            self.hand_over();
         }
     }
 
     /// The server takes this many calls at once. Calls above a lower limit go on.
     pub(super) fn set_limit(&self, limit: usize) {
         self.limit.store(limit, SeqCst);
-        self.on_room.notify_one();
+        for _ in 0..self.waiting.load(SeqCst) {
+            self.hand_over();
+        }
     }
 
     /// Sends all away that wait, and all that come.
     pub(super) fn close(&self) {
-        self.closed.store(true, SeqCst);
-        self.on_room.notify_one();
+        self.handed.close();
     }
 
     #[inline]
@@ -81,19 +79,35 @@ impl Places {
         self.taken.fetch_update(SeqCst, SeqCst, one_more).is_ok()
     }
 
+    /// Takes a place, if there is one, for the first of those that wait.
+    fn hand_over(&self) {
+        if self.take() {
+            self.handed.add_permits(1);
+            self.take_back();
+        }
+    }
+
+    /// Gives back what was handed to somebody who waits no more, if nobody else does.
+    fn take_back(&self) {
+        while self.waiting.load(SeqCst) == 0 {
+            let Ok(handed) = self.handed.try_acquire() else {
+                return;
+            };
+            handed.forget();
+            self.taken.fetch_sub(1, SeqCst);
+            if self.waiting.load(SeqCst) > 0 && self.take() {
+                self.handed.add_permits(1);
+            }
+        }
+    }
+
     async fn wait(&self) -> Result<(), Closed> {
         let _waiting = Waiting::new(self);
-        let _first = self.line.lock().await;
-        loop {
-            if self.closed.load(SeqCst) {
-                return Err(Closed);
-            }
-            if self.take() {
-                return Ok(());
-            }
-            // What happened since is remembered.
-            self.on_room.notified().await;
+        if self.take() {
+            return Ok(());
         }
+        self.handed.acquire().await.map_err(|_| Closed)?.forget();
+        Ok(())
     }
 }
 
@@ -110,6 +124,7 @@ impl<'a> Waiting<'a> {
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.0.waiting.fetch_sub(1, SeqCst);
+        self.0.take_back();
     }
 }
 
@@ -154,6 +169,25 @@ mod tests {
         assert!(stays.as_mut().poll(cx).is_pending());
         drop(gives_up);
         assert_eq!(stays.as_mut().poll(cx), Poll::Ready(Ok(())));
+    }
+
+    #[test]
+    fn one_that_does_not_look_holds_up_nobody() {
+        let places = Places::new(2);
+        let cx = &mut Context::from_waker(Waker::noop());
+        assert!(places.try_enter() && places.try_enter());
+        let mut sleeps = Box::pin(places.enter());
+        let mut looks = pin!(places.enter());
+        assert!(sleeps.as_mut().poll(cx).is_pending());
+        assert!(looks.as_mut().poll(cx).is_pending());
+        places.leave();
+        places.leave();
+        assert_eq!(looks.as_mut().poll(cx), Poll::Ready(Ok(())));
+        places.leave();
+        assert!(!places.try_enter(), "the one that sleeps goes first");
+        drop(sleeps);
+        assert!(!places.is_busy(), "what it was handed is given back");
+        assert!(places.try_enter() && places.try_enter() && !places.try_enter());
     }
 
     #[test]

@@ -222,6 +222,17 @@ impl<L: Link, D: Dispatch> Server<L, D> {
         })
     }
 
+    /// The path of the method that a head names, for people.
+    pub(super) fn path<'a>(&self, head: &RequestHead<'a>) -> &'a str {
+        match head.method {
+            MethodRef::Path(path) => path,
+            MethodRef::Number(number) => self
+                .services
+                .method(number)
+                .map_or("(no such number)", |method| method.path),
+        }
+    }
+
     /// Why a call that arrives now cannot be taken.
     pub(super) fn refusal(&self) -> Option<Status> {
         self.refusal_at(self.active().len())
@@ -283,11 +294,13 @@ impl<L: Link, D: Dispatch> Server<L, D> {
     }
 
     /// Lets [`cancel`](Self::cancel) reach the task of a call.
-    pub(super) fn can_abort(&self, id: RequestId, task: AbortHandle) {
+    pub(super) fn can_abort(&self, id: RequestId, serial: u64, task: AbortHandle) {
         let mut active = self.active();
         if self.gone.load(Ordering::Relaxed) {
             task.abort();
-        } else if let Some(call) = active.get_mut(&id) {
+        } else if let Some(call) = active.get_mut(&id)
+            && call.serial == serial
+        {
             call.task = Some(task);
         }
     }
@@ -395,6 +408,10 @@ impl<L: Link, D: Dispatch> Active<L, D> {
     pub(super) fn id(&self) -> RequestId {
         self.id
     }
+
+    pub(super) fn serial(&self) -> u64 {
+        self.serial
+    }
 }
 
 impl<L: Link, D: Dispatch> Drop for Active<L, D> {
@@ -477,6 +494,14 @@ impl Handling {
     }
 }
 
+impl Handling {
+    /// Drops what is left of the call, whose destructors may panic too.
+    fn end(&mut self) {
+        let call = self.0.take();
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(call)));
+    }
+}
+
 impl Future for Handling {
     type Output = Result<Response>;
 
@@ -486,9 +511,13 @@ impl Future for Handling {
             .as_mut()
             .and_then(|call| catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(cx))).ok());
         let response = match polled {
-            Some(polled) => ready!(polled)?,
+            Some(polled) => {
+                let result = ready!(polled);
+                self.end();
+                result?
+            }
             None => {
-                self.0 = None;
+                self.end();
                 let status = Status::unknown("the server panicked while it handled the call");
                 return Poll::Ready(Err(status));
             }

@@ -25,6 +25,7 @@ use crate::{
     call::{Body, Codec, Response},
     dispatch::Dispatch,
     method::Priority,
+    observe,
     status::{Result, Status},
     wire::{
         self, FrameType, Header, Hello, RequestHead, RequestId, ResponseHead, StatusHead,
@@ -178,7 +179,9 @@ impl<L: Link, D: Dispatch> Requests<L, D> {
         let (head, message) = wire::split_call(payload)?;
         let head = RequestHead::decode(head)?;
         if let Some(status) = refusal {
-            if !header.oneway {
+            if header.oneway {
+                observe::oneway_dropped(self.server.path(&head), &status);
+            } else {
                 put_status(&mut self.answers, id, &status);
             }
             return Ok(());
@@ -196,7 +199,7 @@ impl<L: Link, D: Dispatch> Requests<L, D> {
             {
                 let active = self.server.begin(id)?;
                 self.spawn(
-                    id,
+                    (id, active.serial()),
                     send_large(
                         Arc::clone(&self.server),
                         active,
@@ -215,7 +218,7 @@ impl<L: Link, D: Dispatch> Requests<L, D> {
             self.priority,
         );
         let oneway = header.oneway;
-        self.spawn(id, async move {
+        self.spawn((id, active.serial()), async move {
             let answer = call.await;
             if oneway {
                 return;
@@ -233,9 +236,13 @@ impl<L: Link, D: Dispatch> Requests<L, D> {
         Ok(())
     }
 
-    fn spawn(&self, id: RequestId, call: impl Future<Output = ()> + Send + 'static) {
+    fn spawn(
+        &self,
+        (id, serial): (RequestId, u64),
+        call: impl Future<Output = ()> + Send + 'static,
+    ) {
         let task = tokio::spawn(call);
-        self.server.can_abort(id, task.abort_handle());
+        self.server.can_abort(id, serial, task.abort_handle());
     }
 }
 
