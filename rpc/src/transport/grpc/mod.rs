@@ -4,6 +4,7 @@ mod accepted;
 mod alive;
 mod answer;
 mod ask;
+mod budget;
 mod client;
 mod config;
 mod connect;
@@ -38,8 +39,8 @@ pub use self::web::Origins;
 pub use self::{
     client::Grpc,
     config::{
-        CONNECTION_WINDOW_BYTES, GrpcConfig, KeepAlive, MAX_HEADER_BYTES, SEND_BUFFER_BYTES,
-        STREAM_WINDOW_BYTES,
+        CONNECTION_WINDOW_BYTES, GrpcConfig, KeepAlive, MAX_HEADER_BYTES, MAX_INBOUND_BYTES,
+        SEND_BUFFER_BYTES, STREAM_WINDOW_BYTES,
     },
     connect::{CONNECT_TIMEOUT, GrpcConnector, GrpcPeer},
     dialled::GrpcConnection,
