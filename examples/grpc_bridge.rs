@@ -56,19 +56,19 @@ impl Weather for Station {
 /// What any other language has generated from the `.proto`; here prost, by hand.
 mod generated {
     #[derive(Clone, PartialEq, prost::Message)]
-    pub struct WeatherForecastRequest {
+    pub(crate) struct WeatherForecastRequest {
         #[prost(string, tag = "1")]
-        pub place: String,
+        pub(crate) place: String,
         #[prost(uint32, tag = "2")]
-        pub days: u32,
+        pub(crate) days: u32,
     }
 
     #[derive(Clone, PartialEq, prost::Message)]
-    pub struct Report {
+    pub(crate) struct Report {
         #[prost(string, tag = "1")]
-        pub text: String,
+        pub(crate) text: String,
         #[prost(double, tag = "2")]
-        pub degrees: f64,
+        pub(crate) degrees: f64,
     }
 }
 

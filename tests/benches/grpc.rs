@@ -1,6 +1,7 @@
 //! Calls over our gRPC beside stock tonic, in one run, round by round in turn.
 //!
-//! `cargo bench -p blixard-tests --bench grpc`; `-- --quick` only shows that everything runs. Both ends live in one process and talk over
+//! `cargo bench -p blixard-tests --bench grpc`; `-- --quick` only shows that everything runs, `-- --json PATH`
+//! also writes the figures. Both ends live in one process and talk over
 //! loopback, plain TCP, one connection each, on a runtime of two workers. Read the ratios: absolute figures are the machine's.
 
 #[path = "../../rpc/benches/calls/drive.rs"]
@@ -220,12 +221,17 @@ async fn subjects() -> Outcome<Vec<(&'static str, Subject)>> {
 }
 
 fn main() -> Outcome<()> {
-    let quick = std::env::args().any(|arg| arg == "--quick");
-    let (rounds, time) = if quick {
-        (1, Duration::from_millis(50))
-    } else {
-        (9, Duration::from_millis(600))
-    };
+    let (mut rounds, mut time, mut json) = (9, Duration::from_millis(600), None);
+    let mut args = std::env::args().skip(1);
+    while let Some(arg) = args.next() {
+        match &*arg {
+            "--quick" => (rounds, time) = (1, Duration::from_millis(50)),
+            "--json" => json = Some(args.next().ok_or("--json needs a path")?),
+            // What cargo itself passes to a benchmark.
+            "--bench" => {}
+            unknown => return Err(format!("unknown argument {unknown}").into()),
+        }
+    }
     let mut report = Report::default();
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -233,6 +239,9 @@ fn main() -> Outcome<()> {
         .build()?
         .block_on(run(rounds, time, &mut report))?;
     print!("{}", report.table());
+    if let Some(path) = json {
+        std::fs::write(path, report.json())?;
+    }
     Ok(())
 }
 

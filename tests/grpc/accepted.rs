@@ -216,6 +216,25 @@ async fn answers_that_are_no_answers_have_a_code() {
         keep(respond.send_response(head, false).unwrap());
     };
     check(&both(encoded).await, Code::Internal, true);
+    // More headers than a client reads.
+    let flood = |_: &mut h2::server::Connection<_, _>, mut respond: SendResponse<Bytes>| {
+        let mut head = head();
+        for number in 0..10 {
+            let name: http::HeaderName = format!("x-{number}").parse().unwrap();
+            head.headers_mut()
+                .insert(name, "y".repeat(10_000).parse().unwrap());
+        }
+        keep(respond.send_response(head, false).unwrap());
+    };
+    // Far more than it reads, and HTTP/2 gives the connection up.
+    for status in both(flood).await {
+        let code = status.code();
+        assert!(
+            matches!(code, Code::Internal | Code::Unavailable),
+            "{status:?}"
+        );
+        assert!(status.was_accepted());
+    }
 }
 
 #[tokio::test]

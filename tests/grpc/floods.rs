@@ -8,7 +8,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::{
     frames::{END_HEADERS, Kind, Raw as Frames, block, call, data, frame},
-    raw::{Raw, flagged, framed, read, request},
+    raw::{Raw, bytes_value, flagged, framed, read, request},
     target::{serve, serve_with},
 };
 
@@ -240,6 +240,55 @@ async fn a_thousand_lengths_alone_hold_no_memory_and_stop_nobody() {
     soon(read(response)).await.check(13, "middle of a message");
     drop(held);
     raw.still_works().await;
+}
+
+#[tokio::test]
+async fn requests_that_do_not_come_whole_have_a_limit_together() {
+    let config = GrpcConfig {
+        max_inbound_bytes: 3 << 20,
+        ..GrpcConfig::default()
+    };
+    let (server, _) = serve_with(config).await;
+    // All but the last byte of 900 KiB, again and again, over two connections.
+    let message = framed(&bytes_value(&vec![7; 900 * 1024]));
+    let most = message.slice(..message.len() - 1);
+    let raws = [Raw::connect(&server).await, Raw::connect(&server).await];
+    let mut held = Vec::new();
+    let mut refused = 0;
+    for at in 0..8 {
+        let mut send = raws[at % 2].0.clone().ready().await.unwrap();
+        let call = request("Echo").body(()).unwrap();
+        let (response, mut stream) = send.send_request(call, false).unwrap();
+        stream.send_data(most.clone(), false).unwrap();
+        // Behind what was sent: its answer says that all of it was read, or refused.
+        raws[at % 2].still_works().await;
+        let mut response = Box::pin(read(response));
+        match futures_util::poll!(&mut response) {
+            std::task::Poll::Ready(reply) => {
+                reply.check(RESOURCE_EXHAUSTED, "3145728 bytes");
+                refused += 1;
+            }
+            std::task::Poll::Pending => held.push((response, stream)),
+        }
+    }
+    let waiting = held.len();
+    for (response, mut stream) in held {
+        stream
+            .send_data(message.slice(message.len() - 1..), true)
+            .unwrap();
+        match soon(response).await.code() {
+            Some(0) => {}
+            Some(RESOURCE_EXHAUSTED) => refused += 1,
+            code => panic!("{code:?}"),
+        }
+    }
+    assert!(refused >= 4, "{waiting} waited, {refused} were refused");
+    // What was held was given back.
+    for raw in &raws {
+        raw.send(request("Echo").body(()).unwrap(), &[&message])
+            .await
+            .check(0, "");
+    }
 }
 
 #[tokio::test]

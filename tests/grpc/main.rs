@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests say where they fail")]
 
 mod accepted;
+mod alive;
 mod drain;
 mod floods;
 mod frames;

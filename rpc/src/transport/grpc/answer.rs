@@ -6,6 +6,7 @@ use std::{
     future::poll_fn,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
+    sync::Arc,
     task::Poll,
 };
 
@@ -19,6 +20,8 @@ use http_body::Body as HttpBody;
 use tokio::time::Instant;
 
 use super::{
+    budget::Budget,
+    config::MAX_INBOUND_BYTES,
     encoding::{self, Encoding},
     headers::{self, GRPC_ACCEPT_ENCODING, GRPC_ENCODING, GRPC_TIMEOUT, PRIORITY},
     inbound::{Inbound, Requests},
@@ -41,12 +44,18 @@ pub(super) struct Terms {
     accept_header: Option<HeaderValue>,
     send: Vec<Encoding>,
     max_message_bytes: usize,
+    budget: Arc<Budget>,
 }
 
 impl Default for Terms {
     /// Compressed requests are read, responses are not compressed, and messages have the limits of their methods.
     fn default() -> Self {
-        Self::new(Encoding::ALL.to_vec(), Vec::new(), MAX_MESSAGE_BYTES)
+        Self::new(
+            Encoding::ALL.to_vec(),
+            Vec::new(),
+            MAX_MESSAGE_BYTES,
+            MAX_INBOUND_BYTES,
+        )
     }
 }
 
@@ -55,12 +64,14 @@ impl Terms {
         accept: Vec<Encoding>,
         send: Vec<Encoding>,
         max_message_bytes: usize,
+        max_inbound_bytes: usize,
     ) -> Self {
         Self {
             accept_header: encoding::list(&accept),
             accept,
             send,
             max_message_bytes,
+            budget: Arc::new(Budget::new(max_inbound_bytes)),
         }
     }
 
@@ -129,7 +140,8 @@ where
         limit_bytes,
     } = call;
     let (method, deadline) = (request.method.clone(), request.deadline);
-    let inbound = Inbound::new(body, method.clone(), encoding, limit_bytes);
+    let inbound =
+        Inbound::new(body, method.clone(), encoding, limit_bytes).with_budget(&terms.budget);
     request.body = match read_body(inbound, &method).await {
         Ok(body) => body,
         Err(status) => return refused(&status),

@@ -14,6 +14,10 @@ pub const CONNECTION_WINDOW_BYTES: u32 = 64 * STREAM_WINDOW_BYTES;
 /// How many bytes of one stream are kept for a peer that does not read, beside what its window takes.
 pub const SEND_BUFFER_BYTES: usize = 64 * 1024;
 
+/// How many bytes a server holds of requests that have not come whole, over all its connections, unless told otherwise: a hundred of
+/// the largest. A length alone takes nothing.
+pub const MAX_INBOUND_BYTES: usize = 100 * MAX_MESSAGE_BYTES;
+
 /// The largest block of headers that is read, as HTTP/2 counts it: as much metadata as may be sent, [`MAX_METADATA_BYTES`] in base64,
 /// and what gRPC says of a call. More is answered by HTTP/2 itself, with 431 or a reset.
 pub const MAX_HEADER_BYTES: u32 = 2 * MAX_METADATA_BYTES as u32;
@@ -39,12 +43,15 @@ pub struct GrpcConfig {
     pub max_calls_per_connection: u32,
     /// The largest request, where a method's own limit is not less; at most [`MAX_MESSAGE_BYTES`].
     pub max_message_bytes: usize,
+    /// How many bytes are held of requests that have not come whole, over all connections; calls whose request would be beyond it are
+    /// answered `RESOURCE_EXHAUSTED`.
+    pub max_inbound_bytes: usize,
     /// How a peer that is gone without a word is noticed.
     pub keep_alive: Option<KeepAlive>,
 }
 
 impl Default for GrpcConfig {
-    /// 4096 connections, 256 handshakes of at most 10 seconds, 65 536 calls, 1024 a connection, 10 MiB, and a ping each 20 seconds.
+    /// 4096 connections, 256 handshakes of at most 10 seconds, 65 536 calls, 1024 a connection, requests of 10 MiB of which 1000 MiB may be on their way, and a ping each 20 seconds.
     fn default() -> Self {
         Self {
             max_connections: 4096,
@@ -53,6 +60,7 @@ impl Default for GrpcConfig {
             max_calls: 65_536,
             max_calls_per_connection: DEFAULT_MAX_CALLS,
             max_message_bytes: MAX_MESSAGE_BYTES,
+            max_inbound_bytes: MAX_INBOUND_BYTES,
             keep_alive: Some(KeepAlive::default()),
         }
     }

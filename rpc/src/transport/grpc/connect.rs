@@ -6,6 +6,7 @@ use http::{
     HeaderValue, Uri,
     uri::{Authority, Scheme},
 };
+use socket2::{SockRef, TcpKeepalive};
 use tokio::{net::TcpStream, time::timeout};
 
 #[cfg(feature = "grpc-tls")]
@@ -23,6 +24,13 @@ use crate::{
 
 /// How long a dial may take, with all its handshakes.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// After how long without an answer TCP itself gives up a server that is gone without a word. No server minds being asked by TCP.
+#[cfg(any(target_os = "android", target_os = "linux"))]
+const SILENCE: Duration = Duration::from_secs(20);
+
+/// How often an idle connection is asked, three times before it is given up.
+const PROBES: Duration = Duration::from_secs(5);
 
 /// Who calls, in the words of the gRPC document.
 const USER_AGENT: &str = concat!("grpc-rust-blixard/", env!("CARGO_PKG_VERSION"));
@@ -75,8 +83,8 @@ impl GrpcConnector {
         self
     }
 
-    /// Pings servers, to notice those that are gone without a word. By default it does not: many servers close the connections of
-    /// clients who ping more often than every five minutes.
+    /// Pings servers, to notice those that are gone without a word sooner than TCP does, which takes 20 seconds. By default it does not:
+    /// many servers close the connections of clients who ping more often than every five minutes.
     #[must_use]
     pub fn keep_alive(mut self, keep_alive: KeepAlive) -> Self {
         self.keep_alive = Some(keep_alive);
@@ -126,6 +134,7 @@ impl GrpcConnector {
         let stream = TcpStream::connect((peer.host(), peer.port())).await?;
         // Small requests must not wait for acknowledgements of earlier ones.
         stream.set_nodelay(true)?;
+        watch(&stream);
         let origin = Origin {
             scheme: Some(peer.scheme.clone()),
             authority: Some(peer.authority.clone()),
@@ -146,6 +155,18 @@ impl GrpcConnector {
         }
         Err("an https address needs TLS: the feature grpc-tls, and GrpcConnector::tls".into())
     }
+}
+
+/// Lets the system notice a server that is gone. Where it cannot, calls still have their deadlines.
+fn watch(stream: &TcpStream) {
+    let socket = SockRef::from(stream);
+    let keepalive = TcpKeepalive::new()
+        .with_time(PROBES)
+        .with_interval(PROBES)
+        .with_retries(3);
+    let _ = socket.set_tcp_keepalive(&keepalive);
+    #[cfg(any(target_os = "android", target_os = "linux"))]
+    let _ = socket.set_tcp_user_timeout(Some(SILENCE));
 }
 
 impl Connect for GrpcConnector {

@@ -106,6 +106,11 @@ impl Deframer {
         Some(std::mem::take(&mut self.partial).freeze())
     }
 
+    /// How much memory the message takes that has not come whole.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.partial.capacity()
+    }
+
     /// Whether nothing of a message has come that has not been taken: the only place where a body may end.
     pub(super) fn is_empty(&self) -> bool {
         self.chunk.is_empty() && self.prefix_len == 0 && self.message.is_none()

@@ -3,6 +3,7 @@
 use std::{
     error::Error as StdError,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -11,6 +12,7 @@ use http::HeaderMap;
 use http_body::Body as HttpBody;
 
 use super::{
+    budget::{Budget, Held},
     encoding::Encoding,
     frame::{BadFlag, Deframer, Prefix},
     status::{self, Sent},
@@ -29,6 +31,8 @@ pub(super) struct Inbound<B> {
     method: Method,
     encoding: Option<Encoding>,
     limit_bytes: usize,
+    /// A server's; what a client holds, it has asked for.
+    held: Option<Held>,
     trailers: HeaderMap,
     /// Read ahead by [`whole`](Self::poll_whole), which then found that there is more to come.
     ahead: Option<Bytes>,
@@ -57,9 +61,16 @@ impl<B: HttpBody<Data = Bytes> + Unpin> Inbound<B> {
             method,
             encoding,
             limit_bytes,
+            held: None,
             trailers: HeaderMap::new(),
             ahead: None,
         }
+    }
+
+    /// Charges what has not come whole to a budget.
+    pub(super) fn with_budget(mut self, budget: &Arc<Budget>) -> Self {
+        self.held = Some(Held::nothing(Arc::clone(budget)));
+        self
     }
 
     /// The next message; `None` is the body's end.
@@ -163,7 +174,16 @@ impl<B: HttpBody<Data = Bytes> + Unpin> Inbound<B> {
                 )));
             }
         };
-        let Some(message) = self.deframer.message() else {
+        let message = self.deframer.message();
+        if let Some(held) = &mut self.held {
+            held.hold(self.deframer.held_bytes()).map_err(|limit_bytes| {
+                Status::resource_exhausted(format!(
+                    "{}: {limit_bytes} bytes of requests are on their way to this server, its limit: send fewer large ones at once",
+                    self.method.path()
+                ))
+            })?;
+        }
+        let Some(message) = message else {
             return Ok(None);
         };
         match encoding {

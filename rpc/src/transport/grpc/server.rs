@@ -166,7 +166,8 @@ impl GrpcServer {
     pub fn spawn(self, listener: impl Listener) -> GrpcHandle {
         let local_addr = listener.local_addr();
         let max_message_bytes = self.config.max_message_bytes.min(MAX_MESSAGE_BYTES);
-        let terms = Terms::new(self.accept, self.send, max_message_bytes);
+        let max_inbound_bytes = self.config.max_inbound_bytes;
+        let terms = Terms::new(self.accept, self.send, max_message_bytes, max_inbound_bytes);
         #[allow(unused_mut, reason = "features set more of it")]
         let mut shared = Shared::new(self.router, terms, self.beside, self.config);
         #[cfg(feature = "grpc-web")]
