@@ -15,7 +15,9 @@ pub use crate::codec::Codec;
 pub use body::{Body, BodyStream};
 pub use certificate::Certificate;
 pub use context::Context;
-pub(crate) use encode::{Coding, check_metadata, check_size};
+#[cfg(feature = "grpc")]
+pub(crate) use encode::check_size;
+pub(crate) use encode::{Coding, check_metadata};
 pub use error::CallError;
 #[doc(hidden)]
 pub use error::fails_with;
