@@ -104,6 +104,7 @@ const _: () = {
             &__SERVICE
         }
         async fn serve(target: __rpc::Arc<__T>, mut call: __rpc::Call) -> __rpc::Answer {
+            let target = &*target;
             match call.index() {
                 0 => {
                     __rpc::fails_with::<Failure, _>(call)

@@ -64,6 +64,7 @@ const _: () = {
             &__SERVICE
         }
         async fn serve(target: __rpc::Arc<__T>, call: __rpc::Call) -> __rpc::Answer {
+            let target = &*target;
             match call.index() {
                 0 => call.unary(|()| target.first()).await,
                 #[cfg(feature = "extra")]

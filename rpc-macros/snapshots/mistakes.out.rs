@@ -41,7 +41,7 @@ const _: () = {
         fn descriptor() -> &'static __rpc::ServiceDescriptor {
             ::core::unreachable!()
         }
-        async fn serve(_: &__T, call: __rpc::Call) -> __rpc::Answer {
+        async fn serve(_: __rpc::Arc<__T>, call: __rpc::Call) -> __rpc::Answer {
             call.unimplemented()
         }
     }

@@ -70,7 +70,7 @@ fn judge(
              schema yet, run the test again with {UPDATE}=breaking, and check the files in."
         )
     };
-    Err(format!("{golden}{advice}"))
+    Err(format!("{golden}\n{advice}"))
 }
 
 const UPDATE: &str = "UPDATE_PROTO";

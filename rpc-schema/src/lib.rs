@@ -16,6 +16,7 @@
 //!   - demo.v1.Greeting.at (field 4): it is uint32 now, and was uint64
 //!       the bytes are of one kind, and values that both types have are read right; but what does not fit in 32 bits is cut by the side
 //!       with the smaller type
+//!       In calls of demo.v1.Greeter.Greet
 //!       Instead: a field more, with a number of its own
 //! ```
 //!

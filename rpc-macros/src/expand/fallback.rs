@@ -92,7 +92,7 @@ fn implementations(input: &Input) -> TokenStream {
                 ::core::unreachable!()
             }
             async fn serve(
-                _: &__T,
+                _: __rpc::Arc<__T>,
                 call: __rpc::Call,
             ) -> __rpc::Answer {
                 call.unimplemented()

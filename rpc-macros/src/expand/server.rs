@@ -22,10 +22,11 @@ pub(super) fn server(service: &Service) -> TokenStream {
         .iter()
         .any(|method| method.context.is_some());
     let mutable = with_context.then(|| quote!(mut));
-    let parameter = if service.methods.is_empty() {
-        quote!(_)
+    // Of a reference, so that the methods of `Arc` itself, such as `clone`, are not meant.
+    let (parameter, target) = if service.methods.is_empty() {
+        (quote!(_), None)
     } else {
-        quote!(target)
+        (quote!(target), Some(quote!(let target = &*target;)))
     };
     quote! {
         impl<__T: #ident> __rpc::Service<__T> for #marker {
@@ -37,6 +38,7 @@ pub(super) fn server(service: &Service) -> TokenStream {
                 #parameter: __rpc::Arc<__T>,
                 #mutable call: __rpc::Call,
             ) -> __rpc::Answer {
+                #target
                 match call.index() {
                     #(#arms)*
                     _ => call.unimplemented(),

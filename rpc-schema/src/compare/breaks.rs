@@ -13,6 +13,8 @@ pub struct Break {
     pub change: String,
     /// What comes of it.
     pub effect: String,
+    /// The methods whose calls carry what was changed, if it is in a message: `demo.v1.Greeter.Greet`.
+    pub methods: Vec<String>,
     /// What to do instead, if that can be said.
     pub instead: Option<String>,
 }
@@ -46,6 +48,9 @@ impl fmt::Display for Whom {
 impl fmt::Display for Break {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}\n    {}", self.place, self.change, self.effect)?;
+        if !self.methods.is_empty() {
+            write!(f, "\n    In calls of {}", self.methods.join(", "))?;
+        }
         match &self.instead {
             Some(instead) => write!(f, "\n    Instead: {instead}"),
             None => Ok(()),

@@ -17,7 +17,9 @@ pub(super) fn enums(sides: &mut Sides<'_>) {
     for (name, old) in before {
         let translated = sides.translate(&name);
         match sides.new.enums.get(&translated).map(|entry| entry.is) {
-            Some(new) => pair(sides, (&name, old), (&translated, new)),
+            Some(new) => sides.about(&name, |sides| {
+                pair(sides, (&name, old), (&translated, new));
+            }),
             None if used.contains(&name) => {}
             None => sides.report(
                 Whom::Rebuilt,

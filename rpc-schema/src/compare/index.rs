@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use prost_types::{
     DescriptorProto, EnumDescriptorProto, FieldDescriptorProto, FileDescriptorProto,
-    FileDescriptorSet, ServiceDescriptorProto,
+    FileDescriptorSet, MethodDescriptorProto, ServiceDescriptorProto,
 };
 
 /// What a descriptor set declares.
@@ -88,11 +88,29 @@ impl<'a> Index<'a> {
 
     /// The messages and enums that the methods of services are made of.
     pub(super) fn used(&self) -> BTreeSet<String> {
-        let mut used = BTreeSet::new();
-        let mut open: Vec<&str> = self
+        let methods = self.services.values().flat_map(|it| &it.is.method);
+        self.used_by(methods)
+    }
+
+    /// The methods whose calls carry this message or enum, by their full names.
+    pub(super) fn methods_with(&self, name: &str) -> Vec<String> {
+        let methods = self
             .services
-            .values()
-            .flat_map(|it| &it.is.method)
+            .iter()
+            .flat_map(|(service, it)| it.is.method.iter().map(move |method| (service, method)));
+        methods
+            .filter(|(_, method)| self.used_by([*method]).contains(name))
+            .map(|(service, method)| format!("{service}.{}", method.name()))
+            .collect()
+    }
+
+    fn used_by<'m>(
+        &'m self,
+        methods: impl IntoIterator<Item = &'m MethodDescriptorProto>,
+    ) -> BTreeSet<String> {
+        let mut used = BTreeSet::new();
+        let mut open: Vec<&str> = methods
+            .into_iter()
             .flat_map(|method| [method.input_type(), method.output_type()])
             .map(plain)
             .collect();

@@ -22,7 +22,9 @@ pub(super) fn messages(sides: &mut Sides<'_>) {
         }
         let translated = sides.translate(&name);
         match sides.new.messages.get(&translated).map(|entry| entry.is) {
-            Some(new) => pair(sides, (&name, old), (&translated, new)),
+            Some(new) => sides.about(&name, |sides| {
+                pair(sides, (&name, old), (&translated, new));
+            }),
             // Where it was used, something else is now, or nothing: that was said there.
             None if used.contains(&name) => {}
             None => sides.report(

@@ -18,6 +18,8 @@ pub(super) struct Sides<'a> {
     pub(super) moved: BTreeMap<&'a str, &'a str>,
     /// The pairs of messages or enums that were compared already, or are right now.
     seen: BTreeSet<(String, String)>,
+    /// The message or enum of the old schema that is compared right now.
+    about: Option<String>,
     breaks: Vec<Break>,
     /// Compares two messages: fields hold messages, which hold fields.
     pub(super) messages: Pair<DescriptorProto>,
@@ -39,6 +41,7 @@ impl<'a> Sides<'a> {
             new: Index::new(new, &own),
             moved: BTreeMap::new(),
             seen: BTreeSet::new(),
+            about: None,
             breaks: Vec::new(),
             messages,
         }
@@ -95,13 +98,22 @@ impl<'a> Sides<'a> {
         effect: String,
         instead: Option<String>,
     ) {
+        let about = self.about.as_deref();
         self.breaks.push(Break {
             whom,
             place,
             change,
             effect,
+            methods: about.map_or_else(Vec::new, |name| self.old.methods_with(name)),
             instead,
         });
+    }
+
+    /// What `compare` finds is about this message or enum of the old schema.
+    pub(super) fn about(&mut self, name: &str, compare: impl FnOnce(&mut Self)) {
+        self.about = Some(name.to_owned());
+        compare(self);
+        self.about = None;
     }
 
     /// What `compare` finds, apart from all else: whether two types that differ in name are the same on the wire.

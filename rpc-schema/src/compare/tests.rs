@@ -736,6 +736,38 @@ fn numbers_of_enums() {
 }
 
 #[test]
+fn it_is_said_which_calls_carry_what_was_changed() {
+    let file = |inner: &str| {
+        set(
+            "a.proto",
+            &format!(
+                "syntax = \"proto3\"; package a.v1; service S {{ rpc M(T) returns (U); rpc N(U) returns (stream T); rpc O(U) returns (U); }}
+                 message T {{ map<string, V> v = 1; }} message U {{ E e = 1; }} message V {{ {inner} }} enum E {{ ZERO = 0; }} message W {{ {inner} }}"
+            ),
+        )
+    };
+    let found = compare(&file("string a = 1;"), &file("bool a = 1;"));
+    let methods: Vec<_> = found
+        .iter()
+        .map(|found| (found.place.as_str(), found.methods.join(" ")))
+        .collect();
+    assert_eq!(
+        methods,
+        [
+            ("a.v1.V.a (field 1)", "a.v1.S.M a.v1.S.N".to_owned()),
+            ("a.v1.W.a (field 1)", String::new()),
+        ]
+    );
+    assert!(
+        found[0]
+            .to_string()
+            .contains("\n    In calls of a.v1.S.M, a.v1.S.N\n"),
+        "{}",
+        found[0]
+    );
+}
+
+#[test]
 fn the_worst_comes_first() {
     let found = compare(
         &set(
