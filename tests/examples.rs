@@ -84,6 +84,20 @@ fn protocol() {
     );
 }
 
+#[cfg(feature = "grpc")]
+#[test]
+fn migration() {
+    check(
+        "migration",
+        &[
+            // While gRPC alone carries it, and while iroh does.
+            "        0 over iroh     0 errors",
+            "        0 calls over gRPC",
+            "and 0 failed",
+        ],
+    );
+}
+
 #[test]
 fn quickstart_over_two_processes() {
     let mut server = Killed(

@@ -31,7 +31,7 @@ use crate::{
 };
 
 /// How long a service is looked for where it was sent to, before it is asked again where it is preferred.
-const ASK_AGAIN: Duration = Duration::from_secs(5);
+const ASK_AGAIN: Duration = Duration::from_secs(2);
 
 pub(super) struct Shared<I, G> {
     pub(super) iroh: I,
