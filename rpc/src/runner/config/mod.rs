@@ -1,6 +1,7 @@
 //! Configuration by a TOML file and the environment.
 
 mod error;
+mod key;
 mod section;
 mod settings;
 #[cfg(any(feature = "iroh", feature = "grpc"))]

@@ -4,6 +4,7 @@ use std::{cell::RefCell, str::FromStr, time::Duration};
 
 use super::{
     error::{ConfigError, Mistake},
+    key::joined,
     tree::{Node, Setting, Tree},
 };
 
@@ -210,27 +211,6 @@ impl<'m> Section<'m> {
             mistakes: self.mistakes,
         }
     }
-}
-
-/// A key as TOML writes it: `migration.services."demo.v1.Greeter".carry`.
-pub(super) fn joined(path: &[String]) -> String {
-    let plain = |part: &str| {
-        !part.is_empty()
-            && part
-                .chars()
-                .all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
-    };
-    let parts: Vec<String> = path
-        .iter()
-        .map(|part| {
-            if plain(part) {
-                part.clone()
-            } else {
-                format!("{part:?}")
-            }
-        })
-        .collect();
-    parts.join(".")
 }
 
 /// `"a", "b" or "c"`.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, btree_map::Entry};
 
 use toml::de::{DeTable, DeValue};
 
-use super::error::ConfigError;
+use super::{error::ConfigError, key::joined};
 
 /// Settings by their names, and sections of them.
 pub(super) type Tree = BTreeMap<String, Node>;
@@ -66,8 +66,7 @@ pub(super) fn overlay(
             text: value,
             origin: name.clone(),
         };
-        set(tree, &path, setting)
-            .map_err(|why| ConfigError::one(name, super::section::joined(&path), why))?;
+        set(tree, &path, setting).map_err(|why| ConfigError::one(name, joined(&path), why))?;
     }
     Ok(())
 }
