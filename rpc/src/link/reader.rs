@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// How many chunks, of about a packet each, are taken from the stream at once.
-const CHUNKS: usize = 32;
+const CHUNKS: usize = 64;
 
 /// How much of a payload's memory is reserved before there is a byte of it.
 const RESERVE_BYTES: usize = 64 * 1024;
@@ -245,9 +245,10 @@ impl<R: RecvHalf> FrameReader<R> {
         let Some((_, payload)) = &mut self.payload else {
             return false;
         };
+        let before = payload.len();
         while payload.len() < wanted {
-            let Some(mut chunk) = self.chunks.pop_front() else {
-                return false;
+            let Some(chunk) = self.chunks.front_mut() else {
+                break;
             };
             let count = chunk.len().min(wanted - payload.len());
             if payload.capacity() - payload.len() < count {
@@ -255,14 +256,16 @@ impl<R: RecvHalf> FrameReader<R> {
                 payload.reserve_exact(grown - payload.len());
             }
             payload.extend_from_slice(&chunk[..count]);
-            self.counted += count;
-            self.budget.add(count);
-            chunk.advance(count);
-            if !chunk.is_empty() {
-                self.chunks.push_front(chunk);
+            if count == chunk.len() {
+                self.chunks.pop_front();
+            } else {
+                chunk.advance(count);
             }
         }
-        true
+        let (count, is_complete) = (payload.len() - before, payload.len() == wanted);
+        self.counted += count;
+        self.budget.add(count);
+        is_complete
     }
 
     fn uncount(&mut self) {
