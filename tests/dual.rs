@@ -28,7 +28,7 @@ use blixard_rpc::{
 };
 use blixard_tests::{
     ledger::{self, Book, Ledger, LedgerClient},
-    net::{endpoint, endpoint_at, endpoint_of, endpoint_on_ipv6, soon},
+    net::{endpoint, endpoint_at, endpoint_of, endpoint_v6, soon},
     udp::UdpRelay,
 };
 use tokio::{task::JoinSet, time::Instant};
@@ -457,7 +457,9 @@ async fn the_adaptive_choice_goes_where_answers_come_sooner() {
 
 /// The ledger over iroh, where only a relay leads to: the server has IPv6 alone, and clients of these tests IPv4.
 async fn behind_relay(book: &Arc<Book>) -> (ServerHandle, UdpRelay) {
-    let endpoint = endpoint_on_ipv6().await;
+    let endpoint = endpoint_v6()
+        .await
+        .expect("the loopback of IPv6 can be bound");
     let target = endpoint.bound_sockets()[0];
     let server = IrohServer::new(book.router()).spawn(endpoint);
     (server, UdpRelay::new(target).await)

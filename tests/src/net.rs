@@ -57,16 +57,6 @@ pub async fn endpoint_v6() -> Option<Endpoint> {
     bound_to(address, SecretKey::generate(), transport_config()).await
 }
 
-/// An endpoint with a new key that has no address of IPv4.
-///
-/// # Panics
-/// If the loopback of IPv6 cannot be bound.
-pub async fn endpoint_on_ipv6() -> Endpoint {
-    endpoint_v6()
-        .await
-        .expect("the loopback of IPv6 can be bound")
-}
-
 async fn bound_to(
     address: SocketAddr,
     key: SecretKey,

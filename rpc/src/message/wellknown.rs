@@ -9,6 +9,7 @@ use crate::{
     codec::Codec,
     proto::Schema,
     status::{Result, Status},
+    wire,
 };
 
 /// The same bytes in both codecs: under postcard too, such a message is its protobuf encoding.
@@ -56,16 +57,9 @@ fn put_value(bytes: &[u8], out: &mut BytesMut) {
     if bytes.is_empty() {
         return;
     }
-    let mut head = [VALUE_TAG, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
-    let (mut length, mut end) = (bytes.len(), 1);
-    while length >= 0x80 {
-        head[end] = (length & 0x7f) as u8 | 0x80;
-        length >>= 7;
-        end += 1;
-    }
-    head[end] = (length & 0x7f) as u8;
-    out.reserve(end + 1 + bytes.len());
-    out.extend_from_slice(&head[..=end]);
+    out.reserve(1 + wire::length_prefix_bytes(bytes.len()) + bytes.len());
+    out.extend_from_slice(&[VALUE_TAG]);
+    wire::put_length(bytes.len(), out);
     out.extend_from_slice(bytes);
 }
 
