@@ -8,7 +8,7 @@ use std::{
 
 use blixard_rpc::{
     Channel, Memory, Pool, Router,
-    call::Peer,
+    call::{Certificate, Peer},
     codec::Codec,
     link::{
         DEFAULT_MAX_CALLS, MAX_CALL_QUEUE_BYTES, MAX_INBOUND_BYTES, MAX_LANE_QUEUE_BYTES,
@@ -18,13 +18,16 @@ use blixard_rpc::{
     testing::conformance::{Connected, Queued, Queues},
     transport::{
         grpc::{
-            CONNECTION_WINDOW_BYTES, Grpc, GrpcConnector, GrpcServer, GrpcService,
-            SEND_BUFFER_BYTES, STREAM_WINDOW_BYTES as GRPC_WINDOW_BYTES,
+            CONNECTION_WINDOW_BYTES, ClientTls, Grpc, GrpcConnector, GrpcPeer, GrpcServer,
+            GrpcService, SEND_BUFFER_BYTES, STREAM_WINDOW_BYTES as GRPC_WINDOW_BYTES, ServerTls,
         },
         iroh::{IrohConnector, STREAM_WINDOW_BYTES},
     },
 };
-use blixard_tests::net::{dial_from, endpoint, serve};
+use blixard_tests::{
+    net::{dial_from, endpoint, serve},
+    secrets::Secrets,
+};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_stream::wrappers::TcpListenerStream;
 
@@ -32,6 +35,7 @@ blixard_rpc::conformance!(memory, memory(Codec::Postcard));
 blixard_rpc::conformance!(memory_protobuf, memory(Codec::Protobuf));
 blixard_rpc::conformance!(iroh, iroh);
 blixard_rpc::conformance!(grpc, grpc);
+blixard_rpc::conformance!(grpc_secured, grpc_secured);
 blixard_rpc::conformance!(grpc_by_tonic, grpc_by_tonic);
 blixard_rpc::conformance!(grpc_in_tonic, grpc_in_tonic);
 blixard_rpc::conformance!(dual, dual);
@@ -85,6 +89,29 @@ async fn grpc(router: Router) -> Connected {
     let connection = connection.expect("the server answers");
     Connected {
         client: Peer::Address(connection.local_addr().expect("it has an address")),
+        ..connected(Channel::new(connection), Box::new(server))
+    }
+}
+
+/// With mutual TLS.
+async fn grpc_secured(router: Router) -> Connected {
+    let secrets = Secrets::new();
+    let (authority, server, client) = (secrets.authority(), &secrets.server, &secrets.client);
+    let tls = ServerTls::mutual(server.certificate(), server.key(), authority);
+    let server = GrpcServer::new(router)
+        .tls(tls.expect("it is right"))
+        .bind("127.0.0.1:0")
+        .await
+        .expect("loopback can be bound");
+    let address = server.local_addr().expect("it listens on an address");
+    let peer: GrpcPeer = format!("https://localhost:{}", address.port())
+        .parse()
+        .expect("it is an address");
+    let tls = ClientTls::mutual(authority, client.certificate(), client.key());
+    let connector = GrpcConnector::new().tls(tls.expect("it is right"));
+    let connection = connector.dial(&peer).await.expect("the server answers");
+    Connected {
+        client: Peer::Certificate(Certificate::new(client.der(), Vec::new(), None)),
         ..connected(Channel::new(connection), Box::new(server))
     }
 }

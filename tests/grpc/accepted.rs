@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use blixard_rpc::{
     Channel, Code, Context, Status,
-    transport::grpc::{Grpc, GrpcConnector},
+    transport::grpc::{Grpc, GrpcConfig, GrpcConnector},
 };
 use blixard_tests::net::soon;
 use bytes::Bytes;
@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 
 use crate::{
     raw::framed,
-    target::{Target, TargetClient},
+    target::{Target, TargetClient, serve_with},
 };
 
 /// What a server by hand does with the first call of each connection.
@@ -290,4 +290,26 @@ async fn a_server_that_goes_away_says_what_it_has_not_begun() {
     );
     let status = soon(dialled.retired()).await;
     check(&[status], Code::Unavailable, false);
+}
+
+#[tokio::test]
+async fn a_client_sends_no_more_calls_than_it_was_told_it_may() {
+    let config = GrpcConfig {
+        max_calls_per_connection: 4,
+        ..GrpcConfig::default()
+    };
+    let (server, _) = serve_with(config).await;
+    let address = server.local_addr().unwrap();
+    // At once, before anything else has come from the server.
+    let dialled = GrpcConnector::new().dial(&address.into()).await.unwrap();
+    let client = TargetClient::new(Channel::new(dialled));
+    let calls: tokio::task::JoinSet<_> = (0..200)
+        .map(|_| {
+            let client = client.clone();
+            async move { client.echo("a".into()).await }
+        })
+        .collect();
+    for answer in soon(calls.join_all()).await {
+        assert_eq!(answer.unwrap(), "a");
+    }
 }

@@ -8,8 +8,10 @@ use blixard_rpc::{
     iroh_service,
     transport::grpc::{ClientTls, Grpc, GrpcConnector, GrpcPeer, GrpcServer, ServerTls},
 };
-use blixard_tests::net::soon;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, SanType};
+use blixard_tests::{
+    net::soon,
+    secrets::{Authority, Signed},
+};
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity, Server, ServerTlsConfig};
@@ -34,40 +36,6 @@ impl Who for Doorman {
             None => "nobody".to_owned(),
         };
         Ok(format!("{names}, key {key}"))
-    }
-}
-
-/// An authority, and what it signs.
-struct Authority(CertifiedIssuer<'static, KeyPair>);
-
-struct Signed {
-    certificate: String,
-    key: String,
-    public_key: Vec<u8>,
-}
-
-impl Authority {
-    fn new() -> Self {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
-    }
-
-    fn pem(&self) -> String {
-        self.0.pem()
-    }
-
-    fn sign(&self, name: &str) -> Signed {
-        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
-        let uri = format!("spiffe://example.org/{name}").try_into().unwrap();
-        params.subject_alt_names.push(SanType::URI(uri));
-        let key = KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
-        let certificate = params.signed_by(&key, &self.0).unwrap();
-        Signed {
-            certificate: certificate.pem(),
-            key: key.serialize_pem(),
-            public_key: key.public_key_raw().to_vec(),
-        }
     }
 }
 
@@ -113,7 +81,7 @@ async fn serve_by_tonic(tls: ServerTlsConfig) -> SocketAddr {
 async fn a_server_shows_who_it_is() {
     let (authority, stranger) = (Authority::new(), Authority::new());
     let server = authority.sign("localhost");
-    let tls = ServerTls::new(server.certificate.as_bytes(), server.key.as_bytes()).unwrap();
+    let tls = ServerTls::new(server.certificate(), server.key()).unwrap();
     let (address, _server) = serve(tls).await;
     let trusting = |authority: &Authority| {
         let tls = ClientTls::new(authority.pem().as_bytes()).unwrap();
@@ -146,6 +114,7 @@ async fn a_server_shows_who_it_is() {
         .await
         .unwrap_err();
     assert_eq!(status.code(), Code::Unavailable);
+    assert!(!status.was_accepted());
 }
 
 #[tokio::test]
@@ -153,27 +122,27 @@ async fn a_client_is_who_it_has_proved_to_be() {
     let (authority, stranger) = (Authority::new(), Authority::new());
     let (server, client) = (authority.sign("localhost"), authority.sign("node-1"));
     let tls = ServerTls::mutual(
-        server.certificate.as_bytes(),
-        server.key.as_bytes(),
+        server.certificate(),
+        server.key(),
         authority.pem().as_bytes(),
     );
     let (address, _server) = serve(tls.unwrap()).await;
     let showing = |signed: &Signed| {
         let tls = ClientTls::mutual(
             authority.pem().as_bytes(),
-            signed.certificate.as_bytes(),
-            signed.key.as_bytes(),
+            signed.certificate(),
+            signed.key(),
         );
         GrpcConnector::new().tls(tls.unwrap())
     };
-    let key: [u8; 32] = client.public_key.clone().try_into().unwrap();
+    let key = client.public_key();
     let expected = format!("node-1 spiffe://example.org/node-1, key {}", Peer::Key(key));
     let answer = soon(ask(&showing(&client), &https(address))).await;
     assert_eq!(answer.unwrap(), expected);
 
     // The same to tonic's server, where the generated one stands as it is.
     let tls = ServerTlsConfig::new()
-        .identity(Identity::from_pem(&server.certificate, &server.key))
+        .identity(Identity::from_pem(server.certificate(), server.key()))
         .client_ca_root(Certificate::from_pem(authority.pem()));
     let tonics = serve_by_tonic(tls).await;
     let answer = soon(ask(&showing(&client), &https(tonics))).await;
@@ -182,7 +151,7 @@ async fn a_client_is_who_it_has_proved_to_be() {
     // And by tonic's channel to ours.
     let tls = ClientTlsConfig::new()
         .ca_certificate(Certificate::from_pem(authority.pem()))
-        .identity(Identity::from_pem(&client.certificate, &client.key));
+        .identity(Identity::from_pem(client.certificate(), client.key()));
     let endpoint = Endpoint::from_shared(format!("https://localhost:{}", address.port()));
     let endpoint = endpoint.unwrap().tls_config(tls).unwrap();
     let channel = Channel::new(Grpc::new(endpoint.connect().await.unwrap()));
@@ -202,7 +171,7 @@ async fn a_client_is_who_it_has_proved_to_be() {
 async fn a_stock_server_with_tls_is_called() {
     let authority = Authority::new();
     let server = authority.sign("localhost");
-    let identity = Identity::from_pem(&server.certificate, &server.key);
+    let identity = Identity::from_pem(server.certificate(), server.key());
     let address = serve_by_tonic(ServerTlsConfig::new().identity(identity)).await;
     let tls = ClientTls::new(authority.pem().as_bytes()).unwrap();
     let answer = soon(ask(&GrpcConnector::new().tls(tls), &https(address))).await;

@@ -146,12 +146,12 @@ impl GrpcConnector {
             local_addr: stream.local_addr().ok(),
         };
         if !peer.is_tls() {
-            return Ok(GrpcConnection::open(stream, settings).await?);
+            return GrpcConnection::open(stream, settings).await;
         }
         #[cfg(feature = "grpc-tls")]
         if let Some(tls) = &self.tls {
             let stream = tls.connect(peer.host(), stream).await?;
-            return Ok(GrpcConnection::open(stream, settings).await?);
+            return GrpcConnection::open(stream, settings).await;
         }
         Err("an https address needs TLS: the feature grpc-tls, and GrpcConnector::tls".into())
     }

@@ -42,6 +42,9 @@ use crate::{
 #[derive(Clone)]
 pub struct GrpcConnection(Arc<Inner>);
 
+/// Why a connection could not be opened.
+type Error = Box<dyn std::error::Error + Send + Sync>;
+
 /// How a connection is used.
 pub(super) struct Settings {
     pub(super) origin: Origin,
@@ -65,7 +68,7 @@ struct Inner {
 
 impl GrpcConnection {
     /// Begins HTTP/2 on a stream of bytes.
-    pub(super) async fn open<I>(io: I, settings: Settings) -> Result<Self, h2::Error>
+    pub(super) async fn open<I>(io: I, settings: Settings) -> Result<Self, Error>
     where
         I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
@@ -82,8 +85,10 @@ impl GrpcConnection {
             .max_frame_size(MAX_FRAME_BYTES)
             .max_header_list_size(MAX_RESPONSE_HEADER_BYTES)
             .max_send_buffer_size(SEND_BUFFER_BYTES)
+            .initial_max_send_streams(UNSAID)
             .enable_push(false);
         let (send, mut connection) = builder.handshake(io).await?;
+        settled(&send, &mut connection).await?;
         let alive = keep_alive.and_then(|config| Some(Alive::new(config, connection.ping_pong()?)));
         let (retire, retired) = watch::channel(None);
         let (handles, gone) = oneshot::channel();
@@ -172,6 +177,27 @@ impl fmt::Debug for GrpcConnection {
             .field("retired", &*self.0.retired.borrow())
             .finish_non_exhaustive()
     }
+}
+
+/// How many calls a server takes before it has said how many.
+const UNSAID: usize = 0;
+
+/// Waits for the server's settings: only then is it a server of HTTP/2, and known how many calls it takes at once. One that was sent
+/// more would refuse them.
+async fn settled<I>(
+    send: &SendRequest<Bytes>,
+    connection: &mut h2::client::Connection<I, Bytes>,
+) -> Result<(), Error>
+where
+    I: AsyncRead + AsyncWrite + Unpin,
+{
+    poll_fn(|cx| match Pin::new(&mut *connection).poll(cx) {
+        Poll::Ready(Err(error)) => Poll::Ready(Err(error.into())),
+        Poll::Ready(Ok(())) => Poll::Ready(Err("the server closed the connection".into())),
+        Poll::Pending if send.current_max_send_streams() == UNSAID => Poll::Pending,
+        Poll::Pending => Poll::Ready(Ok(())),
+    })
+    .await
 }
 
 /// Sends the rest of the requests; dropped, it gives them up, and HTTP/2 resets the stream.

@@ -28,7 +28,8 @@ use crate::{
 /// A generated server alone is such a service too, with the defaults.
 ///
 /// Where tonic serves, its timer may answer a call at its deadline before ours does, with `CANCELLED`; its limit of concurrent streams,
-/// and of header bytes, are its own. [`GrpcServer`](super::GrpcServer) has neither.
+/// and of header bytes, are its own. And it does not ask for more of a response while its reader does not read, so that such a call is
+/// held past its deadline. [`GrpcServer`](super::GrpcServer) has none of this.
 #[derive(Clone)]
 pub struct GrpcService<D> {
     dispatch: D,
