@@ -100,6 +100,12 @@ impl<T: 'static> Coding<T> {
 }
 
 fn encode<M: Message>(message: &M, codec: Codec, limit_bytes: usize, path: &str) -> Result<Bytes> {
+    if let Some(encoded) = message.encoded(codec)
+        && encoded.len() > SMALL_BYTES
+    {
+        check_size(encoded.len(), limit_bytes, path)?;
+        return Ok(encoded.clone());
+    }
     // Taken, not borrowed: a message whose encoder encodes another one gets a buffer of its own.
     let mut buffer = SCRATCH.take();
     if buffer.capacity() < SMALL_BYTES {

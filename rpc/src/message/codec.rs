@@ -24,6 +24,13 @@ pub trait Message: Sized + Send + 'static {
     /// `INTERNAL` if the value cannot be represented.
     fn encode(&self, codec: Codec, out: &mut BytesMut) -> Result<()>;
 
+    /// The encoded message, where the value is just that, and nothing needs to be written.
+    #[doc(hidden)]
+    fn encoded(&self, codec: Codec) -> Option<&Bytes> {
+        let _ = codec;
+        None
+    }
+
     /// Decodes a whole message, within the budget for depth and memory.
     ///
     /// # Errors

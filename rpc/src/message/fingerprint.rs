@@ -119,5 +119,8 @@ mod tests {
              #4 google.protobuf.Timestamp\n"
         );
         assert_eq!(print.0[6] >> 4, 5);
+        let (text, _) = print_of! { Bytes => use bytes::Bytes; };
+        assert!(text.contains("#0 opaque\n"), "{text}");
+        assert_eq!(text, print_of! { Opaque => type Opaque = Vec<u8>; }.0);
     }
 }

@@ -1,6 +1,8 @@
 //! Whatever prost generated is a message, and so are prost's own scalars, as the wrappers that protobuf has for them.
+//!
+//! Bytes alone are opaque: under postcard they are the message, so that large ones travel without a copy.
 
-use std::any::Any;
+use std::{any::Any, mem};
 
 use bytes::{Buf, Bytes, BytesMut};
 
@@ -12,13 +14,16 @@ use crate::{
     wire,
 };
 
-/// The same bytes in both codecs: under postcard too, such a message is its protobuf encoding.
+/// The same bytes in both codecs, but for opaque bytes: under postcard too, such a message is its protobuf encoding.
 #[diagnostic::do_not_recommend]
 impl<T: prost::Message + Default + 'static> Message for T {
     #[inline]
-    fn encode(&self, _: Codec, out: &mut BytesMut) -> Result<()> {
-        if let Some(bytes) = (self as &dyn Any).downcast_ref::<Bytes>() {
-            put_value(bytes, out);
+    fn encode(&self, codec: Codec, out: &mut BytesMut) -> Result<()> {
+        if let Some(bytes) = opaque(self) {
+            match codec {
+                Codec::Protobuf => put_value(bytes, out),
+                Codec::Postcard => out.extend_from_slice(bytes),
+            }
             return Ok(());
         }
         prost::Message::encode(self, out).map_err(|error| {
@@ -27,13 +32,29 @@ impl<T: prost::Message + Default + 'static> Message for T {
     }
 
     #[inline]
-    fn decode(_: Codec, mut bytes: Bytes) -> Result<Self> {
-        let mut payload = None::<Self>;
-        if let Some(payload) = (&mut payload as &mut dyn Any).downcast_mut::<Option<Bytes>>() {
-            *payload = take_value(&mut bytes);
+    fn encoded(&self, codec: Codec) -> Option<&Bytes> {
+        match codec {
+            Codec::Protobuf => None,
+            Codec::Postcard => (self as &dyn Any).downcast_ref(),
         }
-        if let Some(payload) = payload {
-            return Ok(payload);
+    }
+
+    #[inline]
+    fn decode(codec: Codec, mut bytes: Bytes) -> Result<Self> {
+        let mut decoded = None::<Self>;
+        let place = &mut decoded as &mut dyn Any;
+        if let Some(decoded) = place.downcast_mut::<Option<Bytes>>() {
+            *decoded = match codec {
+                Codec::Protobuf => take_value(&mut bytes),
+                Codec::Postcard => Some(mem::take(&mut bytes)),
+            };
+        } else if codec == Codec::Postcard
+            && let Some(decoded) = place.downcast_mut::<Option<Vec<u8>>>()
+        {
+            *decoded = Some(mem::take(&mut bytes).into());
+        }
+        if let Some(decoded) = decoded {
+            return Ok(decoded);
         }
         <T as prost::Message>::decode(bytes).map_err(|error| {
             Status::internal(format!("cannot decode the message: {error}")).with_source(error)
@@ -46,8 +67,14 @@ impl<T: prost::Message + Default + 'static> Message for T {
     }
 }
 
-// `google.protobuf.BytesValue` by hand: for opaque payloads, of which prost makes copies and handles. The compiler knows the type, and
-// for all others leaves nothing of it.
+/// The bytes of a message that is nothing else. The compiler knows the type, and for all others leaves nothing of it.
+fn opaque<T: 'static>(message: &T) -> Option<&[u8]> {
+    let message = message as &dyn Any;
+    let bytes = message.downcast_ref::<Bytes>().map(|bytes| &bytes[..]);
+    bytes.or_else(|| message.downcast_ref::<Vec<u8>>().map(|bytes| &bytes[..]))
+}
+
+// `google.protobuf.BytesValue` by hand: of opaque payloads prost makes copies and handles.
 
 /// Field 1, length-delimited.
 const VALUE_TAG: u8 = 0x0a;
@@ -72,7 +99,7 @@ fn take_value(message: &mut Bytes) -> Option<Bytes> {
     }
     let head = message.len() - rest.len();
     message.advance(head);
-    Some(std::mem::take(message))
+    Some(mem::take(message))
 }
 
 #[cfg(test)]
@@ -89,6 +116,30 @@ mod tests {
             let back = <Bytes as Message>::decode(Codec::Protobuf, out.freeze()).unwrap();
             assert_eq!(back, payload);
         }
+    }
+
+    #[test]
+    fn opaque_payloads_are_themselves_under_postcard() {
+        let payload = Bytes::from_static(b"opaque");
+        let vec = payload.to_vec();
+        let mut out = BytesMut::new();
+        Message::encode(&payload, Codec::Postcard, &mut out).unwrap();
+        Message::encode(&vec, Codec::Postcard, &mut out).unwrap();
+        assert_eq!(out, "opaqueopaque");
+        let message = payload.encoded(Codec::Postcard).unwrap().clone();
+        let back = <Bytes as Message>::decode(Codec::Postcard, message.clone()).unwrap();
+        assert_eq!(back.as_ptr(), payload.as_ptr(), "nothing was copied");
+        assert_eq!(
+            <Vec<u8> as Message>::decode(Codec::Postcard, message).unwrap(),
+            vec
+        );
+        assert_eq!(payload.encoded(Codec::Protobuf), None);
+        // Other scalars are their wrappers in both.
+        let text = String::from("text");
+        out.clear();
+        Message::encode(&text, Codec::Postcard, &mut out).unwrap();
+        assert_eq!(out, prost::Message::encode_to_vec(&text));
+        assert_eq!(text.encoded(Codec::Postcard), None);
     }
 
     #[test]

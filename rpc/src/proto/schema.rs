@@ -573,6 +573,9 @@ impl Schema {
 
     /// Appends what postcard and protobuf depend on: the order of declaration, Rust types, tags. Without names.
     pub(crate) fn canonical(&self, out: &mut String) {
+        // The wrapper that these are under protobuf, another type may be too.
+        let opaque = [TypeId::of::<Bytes>(), TypeId::of::<Vec<u8>>()]
+            .map(|id| self.places.get(&id).copied());
         for (place, entry) in self.types.iter().enumerate() {
             out.push_str(&format!("#{place} "));
             match &entry.body {
@@ -597,6 +600,7 @@ impl Schema {
                     let numbers = numbers.iter().map(|number| number.number.to_string());
                     out.push_str(&format!("enum {} other at {unknown}", braces(numbers)));
                 }
+                Body::External { .. } if opaque.contains(&Some(place)) => out.push_str("opaque"),
                 Body::External { .. } | Body::Wrapper(_) => out.push_str(&entry.name),
             }
             out.push('\n');
