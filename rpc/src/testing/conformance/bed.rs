@@ -20,6 +20,7 @@ use crate::{
     dispatch::{Dispatch, Layer},
     method::{MethodDescriptor, ServiceDescriptor},
     status::{Result, Status},
+    wire::length_prefix_bytes,
 };
 
 /// A case: a function of the bed.
@@ -79,6 +80,19 @@ impl Bed {
             .append(PLAN, self.subject.add_plan(plan).to_string())
             .expect("a number is text");
         request
+    }
+
+    /// The length of the bytes whose message has exactly `message_bytes`.
+    pub(super) fn data_bytes(&self, message_bytes: usize) -> usize {
+        match self.connected.codec {
+            // The message is the bytes.
+            Codec::Postcard => message_bytes,
+            // Behind a tag and their length.
+            Codec::Protobuf => (0..message_bytes)
+                .rev()
+                .find(|&bytes| 1 + length_prefix_bytes(bytes) + bytes <= message_bytes)
+                .expect("the limits of the suite have room for a tag and a length"),
+        }
     }
 
     /// The codecs of the calls that arrived, in their order.

@@ -16,11 +16,10 @@ use crate::{
     wire::limits::{MAX_METADATA_BYTES, MAX_METADATA_ENTRIES},
 };
 
-/// What a bytes message has beside its bytes: a tag and a length of four bytes, in both codecs.
-const AROUND_BYTES: usize = 5;
-
-/// The bytes of a message of exactly the limit.
-const LARGEST_BYTES: usize = MAX_MESSAGE_BYTES - AROUND_BYTES;
+/// The length of the bytes whose message has exactly the limit.
+fn largest_bytes(bed: &Bed) -> usize {
+    bed.data_bytes(MAX_MESSAGE_BYTES)
+}
 
 fn check_too_large(status: &Status) {
     check(status, Code::ResourceExhausted, "10485761 bytes");
@@ -33,14 +32,14 @@ fn check_too_much_metadata(status: &Status) {
 }
 
 pub(super) async fn a_message_of_ten_mebibytes_passes_both_ways(bed: &Bed) {
-    let data = item(0, LARGEST_BYTES);
+    let data = item(0, largest_bytes(bed));
     let back = bed.client.echo(data.clone()).await.unwrap();
     assert!(back == data);
 }
 
 pub(super) async fn ten_mebibytes_pass_in_streams_both_ways(bed: &Bed) {
     let cx = bed.cx.clone();
-    let data = item(0, LARGEST_BYTES);
+    let data = item(0, largest_bytes(bed));
     let requests = Streaming::from_iter([item(1, 8), data.clone(), item(2, 8)]);
     let items = bed.client.chat(&cx, requests).await.unwrap();
     let items = items.collect().await.unwrap();
@@ -49,7 +48,7 @@ pub(super) async fn ten_mebibytes_pass_in_streams_both_ways(bed: &Bed) {
 
 pub(super) async fn one_byte_more_is_refused_as_a_request(bed: &Bed) {
     let cx = bed.cx.clone();
-    let data = item(0, LARGEST_BYTES + 1);
+    let data = item(0, largest_bytes(bed) + 1);
     let status = bed.client.call(&cx, data.clone()).await.unwrap_err();
     check_too_large(&status);
     assert!(!status.was_accepted(), "nothing was sent");
@@ -74,12 +73,12 @@ pub(super) async fn one_byte_more_is_refused_as_a_request(bed: &Bed) {
 
 pub(super) async fn one_byte_more_is_refused_as_a_response(bed: &Bed) {
     let cx = bed.cx.clone();
-    let client = bed.plan(Plan::before([Act::Answer(LARGEST_BYTES + 1)]));
+    let client = bed.plan(Plan::before([Act::Answer(largest_bytes(bed) + 1)]));
     let status = client.call(&cx, Bytes::new()).await.unwrap_err();
     check_too_large(&status);
     bed.still_works().await;
 
-    let plan = Plan::during([Act::Items(2, 8), Act::Items(1, LARGEST_BYTES + 1)]);
+    let plan = Plan::during([Act::Items(2, 8), Act::Items(1, largest_bytes(bed) + 1)]);
     let mut responses = bed.plan(plan).give(&cx, Bytes::new()).await.unwrap();
     for _ in 0..2 {
         responses.next().await.unwrap().unwrap();
@@ -91,8 +90,7 @@ pub(super) async fn one_byte_more_is_refused_as_a_response(bed: &Bed) {
 
 pub(super) async fn of_a_method_hold_both_ways(bed: &Bed) {
     let cx = bed.cx.clone();
-    // 1024 bytes in all: here the length takes two.
-    let fits = 1024 - 3;
+    let fits = bed.data_bytes(1024);
     bed.client.small(&cx, item(0, fits)).await.unwrap();
     let status = bed.client.small(&cx, item(0, fits + 1)).await.unwrap_err();
     check(&status, Code::ResourceExhausted, "1025 bytes");
@@ -113,8 +111,9 @@ pub(super) async fn of_a_method_are_kept_by_the_server(bed: &Bed) {
     let client = bed
         .client
         .with(CallOptions::new().max_message_bytes(1 << 20));
-    let status = client.small(&cx, item(0, 2000)).await.unwrap_err();
-    check(&status, Code::ResourceExhausted, "2003 bytes");
+    let data = item(0, bed.data_bytes(2000));
+    let status = client.small(&cx, data).await.unwrap_err();
+    check(&status, Code::ResourceExhausted, "2000 bytes");
     assert_eq!(bed.subject.started.get(), 0);
     bed.still_works().await;
 }
