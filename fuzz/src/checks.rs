@@ -154,8 +154,8 @@ fn check_payload(header: Header, mut payload: Bytes) {
         }
         FrameType::Error => status_head(&payload),
         FrameType::StreamData => {
-            let mut left = payload.len();
-            while let Ok(Some(message)) = wire::next_message(&mut payload) {
+            let (mut payload, mut left) = (&payload[..], payload.len());
+            while let Ok(Some(message)) = wire::take_message(&mut payload) {
                 assert!(message.len() <= limits::MAX_MESSAGE_BYTES);
                 assert!(payload.len() + message.len() < left, "it comes to an end");
                 left = payload.len();

@@ -228,8 +228,7 @@ pub(crate) async fn listen(recv: &mut RecvStream) -> Heard {
                 return Heard::Response(split_call(&payload).unwrap().1.to_vec());
             }
             FrameType::StreamData => {
-                let mut payload = Bytes::from(payload);
-                let message = blixard_rpc::wire::next_message(&mut payload).unwrap();
+                let message = blixard_rpc::wire::take_message(&mut &payload[..]).unwrap();
                 return Heard::Response(message.unwrap().to_vec());
             }
             FrameType::Error => {

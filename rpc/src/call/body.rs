@@ -10,6 +10,7 @@ use std::{
 
 use bytes::Bytes;
 
+use super::Batch;
 use crate::{metadata::Metadata, status::Result};
 
 /// The encoded messages of one direction: none, one, or a stream that ends well or with a status.
@@ -33,6 +34,14 @@ enum Kind {
 pub trait BodyStream: Send {
     /// The next message; `None` is a good end, an error a bad one, and after either it is not polled again.
     fn poll_message(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>>;
+
+    /// The messages that are ready together, as many as the source likes; the end as [`poll_message`](Self::poll_message) tells it.
+    ///
+    /// Whoever wraps a body, and does not look at its messages, hands its batches on.
+    fn poll_batch(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Batch>>> {
+        self.poll_message(cx)
+            .map(|message| message.map(|message| message.map(Batch::one)))
+    }
 
     /// The trailing metadata, asked for once, after a good end.
     fn trailers(self: Pin<&mut Self>) -> Metadata {
@@ -104,14 +113,29 @@ impl Body {
 
     /// The next message. After the end it keeps answering `None`.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
+        self.poll(cx, |message| message, |stream, cx| stream.poll_message(cx))
+    }
+
+    /// The messages that are ready together. After the end it keeps answering `None`.
+    pub fn poll_batch(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Batch>>> {
+        self.poll(cx, Batch::one, |stream, cx| stream.poll_batch(cx))
+    }
+
+    #[inline]
+    fn poll<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        one: impl FnOnce(Bytes) -> T,
+        poll: impl FnOnce(Pin<&mut dyn BodyStream>, &mut Context<'_>) -> Poll<Option<Result<T>>>,
+    ) -> Poll<Option<Result<T>>> {
         let end = match &mut self.kind {
             Kind::Empty => None,
             Kind::One(message) => {
                 let message = mem::take(message);
                 self.kind = Kind::Empty;
-                return Poll::Ready(Some(Ok(message)));
+                return Poll::Ready(Some(Ok(one(message))));
             }
-            Kind::Stream(stream) => match stream.as_mut().poll_message(cx) {
+            Kind::Stream(stream) => match poll(stream.as_mut(), cx) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Some(Ok(message))) => return Poll::Ready(Some(Ok(message))),
                 Poll::Ready(Some(Err(status))) => Some(Err(status)),

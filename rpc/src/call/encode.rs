@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 
 use crate::codec::Codec;
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
     status::{Result, Status},
     wire::{
         limits::{MAX_METADATA_BYTES, MAX_METADATA_ENTRIES},
-        metadata_fits,
+        metadata_fits, set_length,
     },
 };
 
@@ -34,6 +34,7 @@ thread_local! {
 /// made and nowhere else: a type in a trait that is no message is one error of the compiler, not one for each side.
 pub(crate) struct Coding<T> {
     encode: fn(&T, Codec, usize, &str) -> Result<Bytes>,
+    append: fn(&T, Codec, usize, &str, &mut BytesMut) -> Result<Option<Bytes>>,
     decode: Decode<T>,
 }
 
@@ -44,6 +45,7 @@ impl<T: Message> Coding<T> {
     /// What a descriptor holds.
     pub(crate) const ERASED: &'static AnyCoding = &Self {
         encode: encode::<T>,
+        append: append::<T>,
         decode: decode::<T>,
     };
 }
@@ -77,6 +79,22 @@ impl<T: 'static> Coding<T> {
         path: &str,
     ) -> Result<Bytes> {
         (self.encode)(message, codec, limit_bytes, path)
+    }
+
+    /// Appends a message, which may have at most `limit_bytes`, behind its length; one that is not small is answered in place of
+    /// that.
+    ///
+    /// # Errors
+    /// As [`encode`](Self::encode); then `out` is what it was.
+    pub(crate) fn append(
+        &self,
+        message: &T,
+        codec: Codec,
+        limit_bytes: usize,
+        path: &str,
+        out: &mut BytesMut,
+    ) -> Result<Option<Bytes>> {
+        (self.append)(message, codec, limit_bytes, path, out)
     }
 
     /// Decodes a message, which may have at most `limit_bytes`.
@@ -123,6 +141,37 @@ fn encode<M: Message>(message: &M, codec: Codec, limit_bytes: usize, path: &str)
     Ok(message)
 }
 
+fn append<M: Message>(
+    message: &M,
+    codec: Codec,
+    limit_bytes: usize,
+    path: &str,
+    out: &mut BytesMut,
+) -> Result<Option<Bytes>> {
+    if let Some(encoded) = message.encoded(codec)
+        && encoded.len() > SMALL_BYTES
+    {
+        check_size(encoded.len(), limit_bytes, path)?;
+        return Ok(Some(encoded.clone()));
+    }
+    let at = out.len();
+    out.extend_from_slice(&[0]);
+    let encoded = message
+        .encode(codec, out)
+        .and_then(|()| check_size(out.len() - at - 1, limit_bytes, path));
+    if let Err(status) = encoded {
+        out.truncate(at);
+        return Err(status);
+    }
+    if out.len() - at > SMALL_BYTES {
+        let mut message = out.split_off(at);
+        message.advance(1);
+        return Ok(Some(message.freeze()));
+    }
+    set_length(out, at);
+    Ok(None)
+}
+
 fn decode<M: Message>(bytes: Bytes, codec: Codec, limit_bytes: usize, path: &str) -> Result<M> {
     check_size(bytes.len(), limit_bytes, path)?;
     M::decode(codec, bytes).map_err(|status| of_method(path, status))
@@ -165,7 +214,7 @@ pub(crate) fn check_metadata(metadata: &Metadata, path: &str, whose: &str) -> Re
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::code::Code;
+    use crate::{call::Batch, code::Code};
 
     #[test]
     fn a_large_message_leaves_no_large_buffer() {
@@ -178,6 +227,29 @@ mod tests {
         let small = encode(&Bytes::from_static(b"x"), Codec::Protobuf, 10, "/a/B").unwrap();
         assert_eq!(small[..], [0x0a, 1, b'x']);
         assert!(SCRATCH.take().capacity() > 0, "it is kept for the next one");
+    }
+
+    #[test]
+    fn what_cannot_be_appended_leaves_no_trace() {
+        let mut out = BytesMut::new();
+        let mut append = |message: &str, limit_bytes| {
+            append(
+                &message.to_owned(),
+                Codec::Protobuf,
+                limit_bytes,
+                "/a/B",
+                &mut out,
+            )
+        };
+        assert_eq!(append("x", 3).unwrap(), None);
+        append("xy", 3).unwrap_err();
+        append(&"x".repeat(SMALL_BYTES), 100).unwrap_err();
+        let large = append(&"x".repeat(SMALL_BYTES), 10_000).unwrap().unwrap();
+        assert_eq!(large.len(), 3 + SMALL_BYTES);
+        assert_eq!(append(&"y".repeat(198), 300).unwrap(), None);
+        assert_eq!(append("", 0).unwrap(), None);
+        let batch = Batch::received(out.freeze()).unwrap();
+        assert_eq!(batch.lengths().collect::<Vec<_>>(), [3, 201, 0]);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::{
 use futures_core::Stream;
 use tokio::{sync::mpsc, task::coop::poll_proceed};
 
-use super::{Body, Codec, encode::Decode};
+use super::{Batch, Body, Codec, encode::Decode};
 use crate::{
     metadata::Metadata,
     status::{Result, Status},
@@ -29,6 +29,8 @@ enum Source<T, E> {
     Boxed(Pin<Box<dyn Stream<Item = Result<T, E>> + Send>>),
     Wire {
         body: Body,
+        /// What is left of the messages that came together.
+        batch: Batch,
         codec: Codec,
         limit_bytes: usize,
         path: &'static str,
@@ -114,6 +116,7 @@ impl<T, E> Streaming<T, E> {
     {
         Self(Source::Wire {
             body,
+            batch: Batch::EMPTY,
             codec,
             limit_bytes,
             path,
@@ -131,6 +134,7 @@ impl<T, E> Stream for Streaming<T, E> {
             Source::Boxed(stream) => stream.as_mut().poll_next(cx),
             Source::Wire {
                 body,
+                batch,
                 codec,
                 limit_bytes,
                 path,
@@ -139,14 +143,23 @@ impl<T, E> Stream for Streaming<T, E> {
             } => {
                 // Whoever reads a stream that is always ready lets others run, and can be cancelled.
                 let turn = ready!(poll_proceed(cx));
-                let message = ready!(body.poll_next(cx));
+                let message = loop {
+                    if let Some(message) = batch.next() {
+                        break Some(Ok(message));
+                    }
+                    match ready!(body.poll_batch(cx)) {
+                        Some(Ok(next)) => *batch = next,
+                        Some(Err(status)) => break Some(Err(status)),
+                        None => break None,
+                    }
+                };
                 turn.made_progress();
                 Poll::Ready(message.map(|message| {
-                    let item = message.and_then(|bytes| {
-                        let item = decode(bytes, *codec, *limit_bytes, path);
+                    let item = message.and_then(|message| {
+                        let item = decode(message, *codec, *limit_bytes, path);
                         if item.is_err() {
                             // What follows a message that cannot be decoded means nothing.
-                            *body = Body::empty();
+                            (*body, *batch) = (Body::empty(), Batch::EMPTY);
                         }
                         item
                     });

@@ -8,12 +8,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures_core::Stream;
-use tokio::task::coop::poll_proceed;
 
 use super::options::ResponseMetadata;
 use crate::{
-    call::{Body, BodyStream, CallError, Codec, Coding, Expiry, Streaming},
+    call::{Batch, Body, BodyStream, CallError, Encoded, Expiry},
     metadata::Metadata,
     status::{Result, Status},
 };
@@ -22,10 +20,7 @@ use crate::{
 ///
 /// No transport can carry an error in a request stream. So the first one cancels the call, and is kept for the caller.
 pub(super) struct Requests<Q: 'static, E> {
-    pub(super) stream: Streaming<Q, E>,
-    pub(super) coding: &'static Coding<Q>,
-    pub(super) codec: Codec,
-    pub(super) limit_bytes: usize,
+    pub(super) stream: Encoded<Q, E>,
     pub(super) path: &'static str,
     pub(super) failure: Arc<Failure>,
 }
@@ -35,21 +30,21 @@ impl<Q: 'static, E> Unpin for Requests<Q, E> {}
 impl<Q: Send + 'static, E: CallError> BodyStream for Requests<Q, E> {
     fn poll_message(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Option<Result<Bytes>>> {
         let this = self.get_mut();
-        // Whoever sends a stream that is always ready lets others run, and can be cancelled.
-        let turn = ready!(poll_proceed(cx));
-        let item = ready!(Pin::new(&mut this.stream).poll_next(cx));
-        turn.made_progress();
-        let Some(item) = item else {
-            return Poll::Ready(None);
-        };
-        let encoded = item.map_err(Into::into).and_then(|item| {
-            this.coding
-                .encode(&item, this.codec, this.limit_bytes, this.path)
-        });
-        Poll::Ready(Some(encoded.map_err(|status| {
-            this.failure.set(status);
-            Status::cancelled(format!("{}: the request stream failed", this.path))
-        })))
+        let message = ready!(this.stream.poll_message(cx));
+        Poll::Ready(message.map(|message| message.map_err(|status| this.fail(status))))
+    }
+
+    fn poll_batch(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Option<Result<Batch>>> {
+        let this = self.get_mut();
+        let batch = ready!(this.stream.poll_batch(cx));
+        Poll::Ready(batch.map(|batch| batch.map_err(|status| this.fail(status))))
+    }
+}
+
+impl<Q: 'static, E> Requests<Q, E> {
+    fn fail(&self, status: Status) -> Status {
+        self.failure.set(status);
+        Status::cancelled(format!("{}: the request stream failed", self.path))
     }
 }
 
@@ -106,14 +101,11 @@ pub(super) struct Responses {
 
 impl BodyStream for Responses {
     fn poll_message(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Option<Result<Bytes>>> {
-        let this = self.get_mut();
-        let polled = this.poll_body(cx);
-        if let Poll::Ready(Some(Err(status))) = &polled
-            && let Some(capture) = &this.capture
-        {
-            capture.set_trailers(status.metadata().clone());
-        }
-        polled
+        self.get_mut().poll_body(cx, Body::poll_next)
+    }
+
+    fn poll_batch(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Option<Result<Batch>>> {
+        self.get_mut().poll_body(cx, Body::poll_batch)
     }
 
     fn trailers(self: Pin<&mut Self>) -> Metadata {
@@ -127,12 +119,30 @@ impl BodyStream for Responses {
 }
 
 impl Responses {
-    fn poll_body(&mut self, cx: &mut TaskContext<'_>) -> Poll<Option<Result<Bytes>>> {
+    fn poll_body<T>(
+        &mut self,
+        cx: &mut TaskContext<'_>,
+        poll: impl FnOnce(&mut Body, &mut TaskContext<'_>) -> Poll<Option<Result<T>>>,
+    ) -> Poll<Option<Result<T>>> {
+        let polled = self.poll_in_time(cx, poll);
+        if let Poll::Ready(Some(Err(status))) = &polled
+            && let Some(capture) = &self.capture
+        {
+            capture.set_trailers(status.metadata().clone());
+        }
+        polled
+    }
+
+    fn poll_in_time<T>(
+        &mut self,
+        cx: &mut TaskContext<'_>,
+        poll: impl FnOnce(&mut Body, &mut TaskContext<'_>) -> Poll<Option<Result<T>>>,
+    ) -> Poll<Option<Result<T>>> {
         // A stream that is always ready would never let a timer be seen.
         if let Some(status) = self.expiry.check() {
             return self.end(status);
         }
-        let polled = self.body.poll_next(cx);
+        let polled = poll(&mut self.body, cx);
         // Asked after the body: in memory, it is the body that polls the requests. It may have learnt of the failure too, and
         // then says no more than that the call was cancelled.
         if let Some(failure) = &self.failure
@@ -150,7 +160,7 @@ impl Responses {
     }
 
     /// Dropping the body cancels the call.
-    fn end(&mut self, status: Status) -> Poll<Option<Result<Bytes>>> {
+    fn end<T>(&mut self, status: Status) -> Poll<Option<Result<T>>> {
         drop(mem::replace(&mut self.body, Body::empty()));
         Poll::Ready(Some(Err(status)))
     }

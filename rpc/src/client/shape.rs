@@ -10,7 +10,9 @@ use super::{
     outgoing::{Failure, Requests, Responses},
 };
 use crate::{
-    call::{Body, CallError, Codec, Coding, Expiry, Method, Request, Response, Side, Streaming},
+    call::{
+        Body, CallError, Codec, Coding, Encoded, Expiry, Method, Request, Response, Side, Streaming,
+    },
     dispatch::Dispatch,
     metadata::Metadata,
     method::MethodDescriptor,
@@ -230,10 +232,13 @@ impl<C: Dispatch> Client<C> {
         let codec = self.channel.codec(call.method.service());
         let failure = Arc::new(Failure::default());
         let body = Body::stream(Requests {
-            stream: requests,
-            coding: Coding::of_requests(call.method),
-            codec,
-            limit_bytes: call.limit_bytes,
+            stream: Encoded::new(
+                requests,
+                Coding::of_requests(call.method),
+                codec,
+                call.limit_bytes,
+                call.method.path,
+            ),
             path: call.method.path,
             failure: Arc::clone(&failure),
         });

@@ -2,7 +2,7 @@
 
 use std::{
     any::Any,
-    fmt,
+    fmt, mem,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -14,10 +14,10 @@ use super::{
     reader::{FrameReader, ReadError},
 };
 use crate::{
-    call::{BodyStream, Codec},
+    call::{Batch, BodyStream, Codec},
     metadata::Metadata,
     status::{Result, Status},
-    wire::{self, FrameType, Header, ResponseHead, StatusHead, WireError},
+    wire::{FrameType, Header, ResponseHead, StatusHead, WireError, limits::BATCH_BYTES},
 };
 
 /// Which side reads.
@@ -32,7 +32,7 @@ pub(super) struct RecvBody<R: RecvHalf> {
     reader: FrameReader<R>,
     side: Side,
     codec: Codec,
-    batch: Bytes,
+    batch: Batch,
     trailers: Metadata,
     /// Whether there is but one message, which is of no use before the end has come: it counts as partly received until then.
     single: bool,
@@ -54,7 +54,7 @@ impl<R: RecvHalf> RecvBody<R> {
             reader,
             side,
             codec,
-            batch: Bytes::new(),
+            batch: Batch::EMPTY,
             trailers: Metadata::new(),
             single,
             ended: false,
@@ -62,10 +62,37 @@ impl<R: RecvHalf> RecvBody<R> {
         }
     }
 
+    /// What `take` finds in a batch that has arrived, or the end.
+    fn poll_messages<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut take: impl FnMut(&mut Batch) -> Option<T>,
+    ) -> Poll<Option<Result<T>>> {
+        let end = loop {
+            if let Some(taken) = take(&mut self.batch) {
+                return Poll::Ready(Some(Ok(taken)));
+            }
+            break match ready!(self.reader.poll_frame(cx)) {
+                Ok(Some((header, payload))) => match self.on_frame(header, payload) {
+                    Ok(Some(())) => continue,
+                    Ok(None) => None,
+                    Err(status) => Some(Err(status)),
+                },
+                Ok(None) => Some(Err(wire_status(self.side, &WireError::Truncated))),
+                Err(error) => Some(Err(read_status(self.side, &error))),
+            };
+        };
+        if let Some(Err(_)) = &end {
+            self.reader.stop(StreamCode::Protocol);
+        }
+        self.ended = true;
+        Poll::Ready(end)
+    }
+
     fn on_frame(&mut self, header: Header, payload: Bytes) -> Result<Option<()>> {
         match header.kind {
             FrameType::StreamData if header.codec == Some(self.codec) => {
-                self.batch = payload;
+                self.batch = Batch::received(payload).map_err(|e| wire_status(self.side, &e))?;
                 if !self.single {
                     self.reader.release();
                 }
@@ -91,32 +118,22 @@ impl<R: RecvHalf> RecvBody<R> {
 
 impl<R: RecvHalf> BodyStream for RecvBody<R> {
     fn poll_message(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
-        let this = self.get_mut();
-        let end = loop {
-            match wire::next_message(&mut this.batch) {
-                Ok(Some(message)) => return Poll::Ready(Some(Ok(message))),
-                Ok(None) => {}
-                Err(error) => break Some(Err(wire_status(this.side, &error))),
+        self.get_mut().poll_messages(cx, Iterator::next)
+    }
+
+    fn poll_batch(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Batch>>> {
+        self.get_mut().poll_messages(cx, |batch| {
+            // What is larger than batches are is read with the care that large messages are.
+            match batch.as_many() {
+                Some(small) if small.is_empty() => None,
+                Some(small) if small.len() <= BATCH_BYTES => Some(mem::take(batch)),
+                _ => batch.next().map(Batch::one),
             }
-            break match ready!(this.reader.poll_frame(cx)) {
-                Ok(Some((header, payload))) => match this.on_frame(header, payload) {
-                    Ok(Some(())) => continue,
-                    Ok(None) => None,
-                    Err(status) => Some(Err(status)),
-                },
-                Ok(None) => Some(Err(wire_status(this.side, &WireError::Truncated))),
-                Err(error) => Some(Err(read_status(this.side, &error))),
-            };
-        };
-        if let Some(Err(_)) = &end {
-            this.reader.stop(StreamCode::Protocol);
-        }
-        this.ended = true;
-        Poll::Ready(end)
+        })
     }
 
     fn trailers(self: Pin<&mut Self>) -> Metadata {
-        std::mem::take(&mut self.get_mut().trailers)
+        mem::take(&mut self.get_mut().trailers)
     }
 }
 

@@ -11,7 +11,7 @@ use super::{
     halves::{Broken, SendHalf, StreamCode},
 };
 use crate::{
-    call::{Body, Codec},
+    call::{Batch, Body, Codec},
     metadata::Metadata,
     status::Status,
     wire::{self, FrameType, Header, RequestId, ResponseHead, StatusHead, limits},
@@ -29,6 +29,8 @@ pub(super) struct CallWriter<S: SendHalf> {
     /// What is not yet written: finished chunks, then the open one.
     chunks: Vec<Bytes>,
     open: BytesMut,
+    /// Small messages, each behind its length, that will share a StreamData frame.
+    batch: BytesMut,
     budget: Budget,
     /// How many bytes of it are being written.
     counted: usize,
@@ -60,6 +62,7 @@ impl<S: SendHalf> CallWriter<S> {
             codec,
             chunks: Vec::new(),
             open: BytesMut::new(),
+            batch: BytesMut::new(),
             budget,
             counted: 0,
             permit: None,
@@ -132,46 +135,71 @@ impl<S: SendHalf> CallWriter<S> {
             }
             return Ok(body.take_trailers());
         }
-        let mut batch = Batch::default();
         loop {
             // Wait for one message; then take all that are ready with it.
-            let mut next = match poll_fn(|cx| Poll::Ready(body.poll_next(cx))).await {
+            let mut next = match poll_fn(|cx| Poll::Ready(body.poll_batch(cx))).await {
                 Poll::Ready(next) => next,
                 Poll::Pending => {
-                    self.put_batch(&mut batch);
+                    self.put_batch();
                     self.flush().await?;
-                    body.next().await
+                    poll_fn(|cx| body.poll_batch(cx)).await
                 }
             };
             loop {
                 match next {
                     None => {
-                        self.put_batch(&mut batch);
+                        self.put_batch();
                         return Ok(body.take_trailers());
                     }
                     Some(Err(status)) => {
-                        self.put_batch(&mut batch);
+                        self.put_batch();
                         return Err(WriteError::Status(status));
                     }
-                    Some(Ok(message)) if message.len() >= BY_REFERENCE_BYTES => {
-                        check_size(&message).map_err(WriteError::Status)?;
-                        self.put_batch(&mut batch);
-                        self.put_message(message).await?;
-                        self.flush().await?;
-                        self.permit = None;
-                    }
-                    Some(Ok(message)) => batch.push(&message),
+                    Some(Ok(messages)) => self.write_messages(messages).await?,
                 }
-                if batch.is_full() {
-                    self.put_batch(&mut batch);
-                    self.flush().await?;
-                }
-                match poll_fn(|cx| Poll::Ready(body.poll_next(cx))).await {
+                match poll_fn(|cx| Poll::Ready(body.poll_batch(cx))).await {
                     Poll::Ready(ready) => next = ready,
                     Poll::Pending => break,
                 }
             }
         }
+    }
+
+    /// Writes messages that were ready together, or keeps them to be written with those that come next.
+    async fn write_messages(&mut self, messages: Batch) -> Result<(), WriteError> {
+        match messages.as_many() {
+            Some(small) if small.len() <= limits::BATCH_BYTES => {
+                if self.batch.len() + small.len() > limits::BATCH_BYTES {
+                    self.put_batch();
+                    self.flush().await?;
+                }
+                self.batch.extend_from_slice(small);
+            }
+            _ => {
+                for message in messages {
+                    self.write_message(message).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn write_message(&mut self, message: Bytes) -> Result<(), WriteError> {
+        if message.len() >= BY_REFERENCE_BYTES {
+            check_size(&message).map_err(WriteError::Status)?;
+            self.put_batch();
+            self.put_message(message).await?;
+            self.flush().await?;
+            self.permit = None;
+            return Ok(());
+        }
+        wire::put_length(message.len(), &mut self.batch);
+        self.batch.extend_from_slice(&message);
+        if self.batch.len() >= limits::BATCH_BYTES - BY_REFERENCE_BYTES {
+            self.put_batch();
+            self.flush().await?;
+        }
+        Ok(())
     }
 
     /// Ends the call's direction well and the stream with it. A writer that wrote one large message keeps its share of the budget
@@ -214,12 +242,13 @@ impl<S: SendHalf> CallWriter<S> {
         self.codec
     }
 
-    fn put_batch(&mut self, batch: &mut Batch) {
-        if !batch.payload.is_empty() {
-            let header = self.data_header(batch.payload.len());
+    /// Queues the frame of small messages.
+    fn put_batch(&mut self) {
+        if !self.batch.is_empty() {
+            let header = self.data_header(self.batch.len());
             self.open.extend_from_slice(&header);
-            self.open.extend_from_slice(&batch.payload);
-            batch.payload.clear();
+            self.open.extend_from_slice(&self.batch);
+            self.batch.clear();
         }
     }
 
@@ -239,23 +268,6 @@ impl<S: SendHalf> Drop for CallWriter<S> {
     fn drop(&mut self) {
         self.budget.sub(self.counted);
         self.reset(StreamCode::Cancelled);
-    }
-}
-
-/// Small messages that will share a StreamData frame.
-#[derive(Default)]
-struct Batch {
-    payload: BytesMut,
-}
-
-impl Batch {
-    fn push(&mut self, message: &[u8]) {
-        wire::put_length(message.len(), &mut self.payload);
-        self.payload.extend_from_slice(message);
-    }
-
-    fn is_full(&self) -> bool {
-        self.payload.len() >= limits::BATCH_BYTES - BY_REFERENCE_BYTES
     }
 }
 

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::layer::as_inner;
 use crate::{
-    call::{Body, BodyStream, Expiry, Request, Response, Side},
+    call::{Batch, Body, BodyStream, Expiry, Request, Response, Side},
     dispatch::{Dispatch, Layer},
     metadata::Metadata,
     status::Result,
@@ -107,16 +107,30 @@ struct Expiring {
     expiry: Expiry,
 }
 
-impl BodyStream for Expiring {
-    fn poll_message(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
-        let Self { body, expiry } = self.get_mut();
+impl Expiring {
+    fn poll<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        poll: impl FnOnce(&mut Body, &mut Context<'_>) -> Poll<Option<Result<T>>>,
+    ) -> Poll<Option<Result<T>>> {
+        let Self { body, expiry } = self;
         if let Some(status) = expiry.check() {
             return Poll::Ready(Some(Err(status)));
         }
-        match body.poll_next(cx) {
+        match poll(body, cx) {
             Poll::Pending => expiry.poll(cx).map(|status| Some(Err(status))),
             ready @ Poll::Ready(_) => ready,
         }
+    }
+}
+
+impl BodyStream for Expiring {
+    fn poll_message(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
+        self.get_mut().poll(cx, Body::poll_next)
+    }
+
+    fn poll_batch(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Batch>>> {
+        self.get_mut().poll(cx, Body::poll_batch)
     }
 
     fn trailers(mut self: Pin<&mut Self>) -> Metadata {

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use crate::{
-    call::{Body, BodyStream, Response},
+    call::{Batch, Body, BodyStream, Response},
     code::Code,
     metadata::Metadata,
     status::Result,
@@ -132,19 +132,39 @@ struct Followed<F: Follow> {
 
 impl<F: Follow> BodyStream for Followed<F> {
     fn poll_message(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
-        let Self { body, guard } = self.get_mut();
-        let polled = guard.step(|| body.poll_next(cx));
-        match &polled {
-            Poll::Pending => {}
-            Poll::Ready(Some(Ok(message))) => guard.message(message.len()),
-            Poll::Ready(Some(Err(status))) => guard.end(status.code()),
-            Poll::Ready(None) => guard.end(Code::Ok),
-        }
-        polled
+        self.get_mut().poll(
+            |body| body.poll_next(cx),
+            |message, guard| guard.message(message.len()),
+        )
+    }
+
+    fn poll_batch(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Batch>>> {
+        self.get_mut().poll(
+            |body| body.poll_batch(cx),
+            |batch, guard| batch.lengths().for_each(|bytes| guard.message(bytes)),
+        )
     }
 
     fn trailers(mut self: Pin<&mut Self>) -> Metadata {
         self.body.take_trailers()
+    }
+}
+
+impl<F: Follow> Followed<F> {
+    fn poll<T>(
+        &mut self,
+        poll: impl FnOnce(&mut Body) -> Poll<Option<Result<T>>>,
+        count: impl FnOnce(&T, &Guard<F>),
+    ) -> Poll<Option<Result<T>>> {
+        let Self { body, guard } = self;
+        let polled = guard.step(|| poll(body));
+        match &polled {
+            Poll::Pending => {}
+            Poll::Ready(Some(Ok(messages))) => count(messages, guard),
+            Poll::Ready(Some(Err(status))) => guard.end(status.code()),
+            Poll::Ready(None) => guard.end(Code::Ok),
+        }
+        polled
     }
 }
 
@@ -159,6 +179,15 @@ impl<F: Fn(usize) + Send + Unpin> BodyStream for Counted<F> {
         let polled = body.poll_next(cx);
         if let Poll::Ready(Some(Ok(message))) = &polled {
             counted(message.len());
+        }
+        polled
+    }
+
+    fn poll_batch(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Batch>>> {
+        let Self { body, counted } = self.get_mut();
+        let polled = body.poll_batch(cx);
+        if let Poll::Ready(Some(Ok(batch))) = &polled {
+            batch.lengths().for_each(counted);
         }
         polled
     }

@@ -15,7 +15,7 @@ use super::{
     entry::{Entry, InUse},
 };
 use crate::{
-    call::{Body, BodyStream, Codec, Request, Response},
+    call::{Batch, Body, BodyStream, Codec, Request, Response},
     dispatch::{Connect, Dispatch},
     metadata::Metadata,
     method::ServiceDescriptor,
@@ -217,6 +217,10 @@ impl<C: Connect> Unpin for Responses<C> {}
 impl<C: Connect> BodyStream for Responses<C> {
     fn poll_message(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
         self.get_mut().body.poll_next(cx)
+    }
+
+    fn poll_batch(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Batch>>> {
+        self.get_mut().body.poll_batch(cx)
     }
 
     fn trailers(self: Pin<&mut Self>) -> Metadata {

@@ -4,18 +4,16 @@
 use std::{
     mem,
     pin::Pin,
-    task::{Context as TaskContext, Poll},
+    task::{Context as TaskContext, Poll, ready},
 };
 
 use bytes::Bytes;
-use futures_core::Stream;
-use tokio::task::coop::poll_proceed;
 
 use super::guard::catch;
 use crate::{
     call::{
-        Body, BodyStream, CallError, Codec, Coding, Context, Expiry, Method, Request, Response,
-        Side, Streaming, check_metadata,
+        Batch, Body, BodyStream, CallError, Coding, Context, Encoded, Expiry, Method, Request,
+        Response, Side, Streaming, check_metadata,
     },
     dispatch::BoxFuture,
     metadata::Metadata,
@@ -245,8 +243,13 @@ impl Call {
         let stream = responses.map_err(|error| self.context.fail(error.into()))?;
         let metadata = self.context.headers(self.method)?;
         let body = Body::stream(Responses {
-            stream,
-            codec: self.request.codec,
+            stream: Encoded::new(
+                stream,
+                Coding::of_responses(self.method),
+                self.request.codec,
+                self.method.message_limit_bytes(),
+                self.method.path,
+            ),
             method: self.method,
             // The deadline may have passed while the handler returned; then that is the first thing that the stream says.
             expiry: Expiry::new(
@@ -269,10 +272,9 @@ impl Call {
     }
 }
 
-/// The messages of a response stream: encoded one by one, until the stream ends, fails, panics, or reaches the deadline.
-struct Responses<R, E> {
-    stream: Streaming<R, E>,
-    codec: Codec,
+/// The messages of a response stream: encoded, until the stream ends, fails, panics, or reaches the deadline.
+struct Responses<R: 'static, E> {
+    stream: Encoded<R, E>,
     method: &'static MethodDescriptor,
     expiry: Result<Expiry>,
     context: Ended,
@@ -284,12 +286,16 @@ impl<R, E> Unpin for Responses<R, E> {}
 
 impl<R: Send + 'static, E: CallError> BodyStream for Responses<R, E> {
     fn poll_message(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Option<Result<Bytes>>> {
-        let this = self.get_mut();
-        let polled = this.poll_item(cx);
-        if let Poll::Ready(Some(Err(status))) = polled {
-            return Poll::Ready(Some(Err(this.context.fail(status))));
-        }
-        polled
+        self.get_mut().poll(cx, |stream, path, cx| {
+            catch(path, || stream.poll_message(cx))
+                .unwrap_or_else(|panicked| Poll::Ready(Some(Err(panicked))))
+        })
+    }
+
+    fn poll_batch(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Option<Result<Batch>>> {
+        self.get_mut().poll(cx, |stream, path, cx| {
+            catch(path, || stream.poll_batch(cx)).unwrap_or_else(|panicked| stream.fail(panicked))
+        })
     }
 
     fn trailers(self: Pin<&mut Self>) -> Metadata {
@@ -298,41 +304,35 @@ impl<R: Send + 'static, E: CallError> BodyStream for Responses<R, E> {
 }
 
 impl<R: Send + 'static, E: CallError> Responses<R, E> {
-    fn poll_item(&mut self, cx: &mut TaskContext<'_>) -> Poll<Option<Result<Bytes>>> {
-        let expiry = match &mut self.expiry {
-            Ok(expiry) => expiry,
-            Err(status) => return Poll::Ready(Some(Err(status.clone()))),
+    fn poll<T>(
+        &mut self,
+        cx: &mut TaskContext<'_>,
+        poll: impl FnOnce(
+            &mut Encoded<R, E>,
+            &'static str,
+            &mut TaskContext<'_>,
+        ) -> Poll<Option<Result<T>>>,
+    ) -> Poll<Option<Result<T>>> {
+        let end = match &mut self.expiry {
+            Err(status) => Err(status.clone()),
+            // A stream that is always ready would never let a timer be seen.
+            Ok(expiry) => match expiry.check() {
+                Some(status) => Err(status),
+                None => match poll(&mut self.stream, self.method.path, cx) {
+                    Poll::Ready(Some(Ok(messages))) => return Poll::Ready(Some(Ok(messages))),
+                    Poll::Ready(Some(Err(status))) => Err(status),
+                    Poll::Ready(None) => self.context.trailers(self.method),
+                    Poll::Pending => Err(ready!(expiry.poll(cx))),
+                },
+            },
         };
-        // A stream that is always ready would never let a timer be seen, nor anyone else run.
-        if let Some(status) = expiry.check() {
-            return Poll::Ready(Some(Err(status)));
-        }
-        let Poll::Ready(turn) = poll_proceed(cx) else {
-            return Poll::Pending;
-        };
-        let path = self.method.path;
-        let stream = &mut self.stream;
-        let polled = catch(path, || Pin::new(stream).poll_next(cx));
-        if !matches!(polled, Ok(Poll::Pending)) {
-            turn.made_progress();
-        }
-        match polled {
-            Ok(Poll::Pending) => expiry.poll(cx).map(|status| Some(Err(status))),
-            Ok(Poll::Ready(None)) => Poll::Ready(match self.context.trailers(self.method) {
-                Ok(trailers) => {
-                    self.trailers = trailers;
-                    None
-                }
-                Err(status) => Some(Err(status)),
-            }),
-            Ok(Poll::Ready(Some(Err(error)))) => Poll::Ready(Some(Err(error.into()))),
-            Ok(Poll::Ready(Some(Ok(item)))) => {
-                let limit_bytes = self.method.message_limit_bytes();
-                let coding = Coding::of_responses(self.method);
-                Poll::Ready(Some(coding.encode(&item, self.codec, limit_bytes, path)))
+        Poll::Ready(match end {
+            Ok(trailers) => {
+                self.trailers = trailers;
+                None
             }
-            Err(panicked) => Poll::Ready(Some(Err(panicked))),
-        }
+            Err(status) => Some(Err(self.context.fail(status))),
+        })
     }
 }
 

@@ -47,9 +47,13 @@ impl<D: Dispatch> Memory<D> {
     }
 
     async fn dispatch_stream(&self, mut request: Request) -> Result<Response> {
-        // A handler may have given the request stream to another task: it must end with the call there too.
-        let (requests, end) = cancellable(mem::replace(&mut request.body, Body::empty()));
-        request.body = requests;
+        let mut end = None;
+        if request.body.is_stream() {
+            // A handler may have given the request stream to another task: it must end with the call there too.
+            let (requests, guard) = cancellable(mem::replace(&mut request.body, Body::empty()));
+            request.body = requests;
+            end = Some(guard);
+        }
         let mut response = self.inner.dispatch(request).await?;
         if response.body.is_stream() {
             response.body = Body::stream(Responses {
@@ -94,7 +98,7 @@ impl<D: Dispatch> Dispatch for Memory<D> {
         request.peer = Peer::Memory;
         if request.is_oneway() {
             Box::pin(self.dispatch_oneway(request))
-        } else if request.body.is_stream() {
+        } else if request.body.is_stream() || may_be_answered_by_stream(&request) {
             Box::pin(self.dispatch_stream(request))
         } else {
             self.inner.dispatch_boxed(request)
@@ -111,6 +115,11 @@ impl<D: Dispatch> Dispatch for Memory<D> {
     fn resolve(&self, path: &str) -> Option<&'static MethodDescriptor> {
         self.inner.resolve(path)
     }
+}
+
+fn may_be_answered_by_stream(request: &Request) -> bool {
+    let method = request.method.descriptor();
+    method.is_some_and(|method| method.shape.server_streams())
 }
 
 impl<D> Clone for Memory<D> {
@@ -195,9 +204,10 @@ fn call_ended() -> Status {
     Status::cancelled("the call has ended")
 }
 
+/// One message after another: nothing is taken from the handler's stream before its reader asks.
 struct Responses {
     body: Body,
-    _end: EndRequests,
+    _end: Option<EndRequests>,
 }
 
 impl BodyStream for Responses {

@@ -1,6 +1,6 @@
 //! The payload of StreamData: messages, each behind its length as a varint of at most four bytes.
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::BytesMut;
 use prost::encoding::encoded_len_varint;
 
 use super::{
@@ -20,11 +20,12 @@ pub fn length_prefix_bytes(bytes: usize) -> usize {
     encoded_len_varint(bytes as u64)
 }
 
-/// Takes the first message off a StreamData payload; `None` where there is none left. Nothing is copied.
+/// Takes the first message off a StreamData payload; `None` where there is none left.
 ///
 /// # Errors
 /// A length that is malformed, over the limit for messages, or over what the payload holds.
-pub fn next_message(payload: &mut Bytes) -> Result<Option<Bytes>, WireError> {
+#[inline]
+pub fn take_message<'a>(payload: &mut &'a [u8]) -> Result<Option<&'a [u8]>, WireError> {
     if payload.is_empty() {
         return Ok(None);
     }
@@ -39,11 +40,11 @@ pub fn next_message(payload: &mut Bytes) -> Result<Option<Bytes>, WireError> {
             limit_bytes: MAX_MESSAGE_BYTES,
         });
     }
-    if length > payload.len() - prefix {
-        return Err(WireError::Malformed("message length"));
-    }
-    payload.advance(prefix);
-    Ok(Some(payload.split_to(length)))
+    let (message, rest) = payload[prefix..]
+        .split_at_checked(length)
+        .ok_or(WireError::Malformed("message length"))?;
+    *payload = rest;
+    Ok(Some(message))
 }
 
 #[cfg(test)]
@@ -58,17 +59,16 @@ mod tests {
             put_length(message.len(), &mut out);
             out.extend_from_slice(message);
         }
-        let mut payload = out.freeze();
+        let mut payload = &out[..];
         for message in messages {
-            assert_eq!(next_message(&mut payload).unwrap().unwrap(), message);
+            assert_eq!(take_message(&mut payload).unwrap().unwrap(), message);
         }
-        assert_eq!(next_message(&mut payload), Ok(None));
+        assert_eq!(take_message(&mut payload), Ok(None));
     }
 
     #[test]
     fn wrong_lengths_are_refused() {
-        let check =
-            |bytes: &'static [u8]| next_message(&mut Bytes::from_static(bytes)).unwrap_err();
+        let check = |mut bytes: &[u8]| take_message(&mut bytes).unwrap_err();
         assert_eq!(check(&[2, 0]), WireError::Malformed("message length"));
         assert_eq!(check(&[0x80]), WireError::Malformed("message length"));
         assert_eq!(check(&[0xff; 12]), WireError::Malformed("message length"));

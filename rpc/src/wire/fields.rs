@@ -88,13 +88,19 @@ pub(super) fn put_nested(out: &mut BytesMut, number: u64, fill: impl FnOnce(&mut
 }
 
 /// Appends what `fill` writes, less than 2 MiB, behind its length.
-///
-/// The length is known when all is written. One byte is kept for it; where that is too little, two more are put in between.
-#[allow(clippy::cast_possible_truncation, reason = "the masks leave what fits")]
 pub(super) fn put_with_length(out: &mut BytesMut, fill: impl FnOnce(&mut BytesMut)) {
     let at = out.len();
     out.extend_from_slice(&[0]);
     fill(out);
+    set_length(out, at);
+}
+
+/// Makes the byte at `at` the length of what was written behind it, less than 2 MiB.
+///
+/// The length is known when all is written. Where the byte is too little, two more are put in between.
+#[inline]
+#[allow(clippy::cast_possible_truncation, reason = "the masks leave what fits")]
+pub fn set_length(out: &mut BytesMut, at: usize) {
     let end = out.len();
     let length = end - at - 1;
     if length < 0x80 {

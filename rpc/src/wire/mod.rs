@@ -38,9 +38,10 @@ mod lane;
 pub mod limits;
 mod version;
 
-pub use batch::{length_prefix_bytes, next_message, put_length};
+pub use batch::{length_prefix_bytes, put_length, take_message};
 pub use entries::metadata_fits;
 pub use error::WireError;
+pub use fields::set_length;
 pub use frame::{FrameType, Header, RequestId};
 pub use head::{MethodRef, RequestHead, ResponseHead, StatusHead};
 pub use hello::{Hello, method_number, numbered_method};
