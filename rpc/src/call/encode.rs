@@ -22,7 +22,7 @@ use crate::{
 const SCRATCH_BYTES: usize = 8 * 1024;
 
 /// The messages that are encoded there, at most.
-const SMALL_BYTES: usize = SCRATCH_BYTES / 4;
+pub(super) const SMALL_BYTES: usize = SCRATCH_BYTES / 4;
 
 thread_local! {
     static SCRATCH: Cell<BytesMut> = Cell::new(BytesMut::new());
@@ -42,12 +42,15 @@ pub(crate) struct Coding<T> {
 pub(crate) type Decode<T> = fn(Bytes, Codec, usize, &str) -> Result<T>;
 
 impl<T: Message> Coding<T> {
-    /// What a descriptor holds.
-    pub(crate) const ERASED: &'static AnyCoding = &Self {
+    /// That of messages of this type.
+    pub(super) const OF: &'static Self = &Self {
         encode: encode::<T>,
         append: append::<T>,
         decode: decode::<T>,
     };
+
+    /// What a descriptor holds.
+    pub(crate) const ERASED: &'static AnyCoding = Self::OF;
 }
 
 impl<T: 'static> Coding<T> {

@@ -1,19 +1,30 @@
 //! [`Encoded`]: a stream of typed messages, encoded.
 
 use std::{
+    mem,
     pin::Pin,
     task::{Context, Poll, ready},
+    time::{Duration, Instant},
 };
 
 use bytes::{Bytes, BytesMut};
 use futures_core::Stream;
 use tokio::task::coop::poll_proceed;
 
-use super::{Batch, CallError, Codec, Coding, Streaming};
+use super::{Batch, CallError, Codec, Coding, Streaming, encode::SMALL_BYTES};
 use crate::{
     status::{Result, Status},
-    wire::limits::BATCH_BYTES,
+    wire::limits::{BATCH_BYTES, MAX_LENGTH_PREFIX_BYTES},
 };
+
+/// A batch with so many bytes is full: what is added at once still fits.
+const FULL_BYTES: usize = BATCH_BYTES - ITEMS_PER_UNIT * (SMALL_BYTES + MAX_LENGTH_PREFIX_BYTES);
+
+/// How many items of a batch are taken for one unit of the task's budget, which the runtime means for one.
+const ITEMS_PER_UNIT: usize = 8;
+
+/// A batch that has taken as long is handed on as it is, and then it is another task's turn: its items are dear to make.
+const DEAR: Duration = Duration::from_millis(1);
 
 /// The items of a stream, encoded one by one, or as many together as are ready.
 pub(crate) struct Encoded<T: 'static, E> {
@@ -27,6 +38,8 @@ pub(crate) struct Encoded<T: 'static, E> {
     whole_bytes: usize,
     /// What came when there was a batch to be handed on first.
     next: Option<Option<Result<Bytes>>>,
+    /// Whether others have a turn before the next item.
+    yields: bool,
 }
 
 impl<T: 'static, E: CallError> Encoded<T, E> {
@@ -46,6 +59,7 @@ impl<T: 'static, E: CallError> Encoded<T, E> {
             batch: BytesMut::new(),
             whole_bytes: 0,
             next: None,
+            yields: false,
         }
     }
 
@@ -54,10 +68,14 @@ impl<T: 'static, E: CallError> Encoded<T, E> {
         if let Some(next) = self.next.take() {
             return Poll::Ready(next);
         }
-        let item = ready!(self.poll_item(cx));
+        // Whoever sends a stream that is always ready lets others run, and can be cancelled.
+        let turn = ready!(poll_proceed(cx));
+        let item = ready!(Pin::new(&mut self.stream).poll_next(cx));
+        turn.made_progress();
         Poll::Ready(item.map(|item| {
-            let Self { codec, path, .. } = *self;
-            self.coding.encode(&item?, codec, self.limit_bytes, path)
+            let item = item.map_err(Into::into)?;
+            self.coding
+                .encode(&item, self.codec, self.limit_bytes, self.path)
         }))
     }
 
@@ -69,32 +87,55 @@ impl<T: 'static, E: CallError> Encoded<T, E> {
         if let Some(next) = self.next.take() {
             return Poll::Ready(next.map(|message| message.map(Batch::one)));
         }
-        while self.whole_bytes < BATCH_BYTES {
-            let Poll::Ready(item) = self.poll_item(cx) else {
-                if self.whole_bytes == 0 {
-                    return Poll::Pending;
-                }
+        if mem::take(&mut self.yields) {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let mut begin = None;
+        while self.whole_bytes < FULL_BYTES {
+            let Poll::Ready(turn) = poll_proceed(cx) else {
                 break;
             };
-            let Self { codec, path, .. } = *self;
-            let appended = item.map(|item| {
-                let (limit_bytes, batch) = (self.limit_bytes, &mut self.batch);
-                self.coding.append(&item?, codec, limit_bytes, path, batch)
-            });
-            match appended {
-                Some(Ok(None)) => self.whole_bytes = self.batch.len(),
-                Some(Ok(Some(large))) => return self.end_batch(Some(Ok(large))),
-                Some(Err(status)) => return self.end_batch(Some(Err(status))),
-                None => return self.end_batch(None),
+            for _ in 0..ITEMS_PER_UNIT {
+                let Poll::Ready(item) = Pin::new(&mut self.stream).poll_next(cx) else {
+                    return self.end_pending();
+                };
+                turn.made_progress();
+                match self.append(item) {
+                    Some(Ok(None)) => self.whole_bytes = self.batch.len(),
+                    Some(Ok(Some(large))) => return self.end_batch(Some(Ok(large))),
+                    Some(Err(status)) => return self.end_batch(Some(Err(status))),
+                    None => return self.end_batch(None),
+                }
+            }
+            if begin.get_or_insert_with(Instant::now).elapsed() > DEAR {
+                self.yields = true;
+                break;
             }
         }
-        Poll::Ready(Some(Ok(self.take_batch())))
+        self.end_pending()
+    }
+
+    /// Appends an item to the batch; answers what is no small message.
+    fn append(&mut self, item: Option<Result<T, E>>) -> Option<Result<Option<Bytes>>> {
+        Some(item?.map_err(Into::into).and_then(|item| {
+            let Self { codec, path, .. } = *self;
+            let (limit_bytes, batch) = (self.limit_bytes, &mut self.batch);
+            self.coding.append(&item, codec, limit_bytes, path, batch)
+        }))
     }
 
     /// Ends the messages with this status, behind those that are ready.
     pub(crate) fn fail(&mut self, status: Status) -> Poll<Option<Result<Batch>>> {
         self.batch.truncate(self.whole_bytes);
         self.end_batch(Some(Err(status)))
+    }
+
+    fn end_pending(&mut self) -> Poll<Option<Result<Batch>>> {
+        if self.whole_bytes == 0 {
+            return Poll::Pending;
+        }
+        Poll::Ready(Some(Ok(self.take_batch())))
     }
 
     fn end_batch(&mut self, next: Option<Result<Bytes>>) -> Poll<Option<Result<Batch>>> {
@@ -109,12 +150,105 @@ impl<T: 'static, E: CallError> Encoded<T, E> {
         self.whole_bytes = 0;
         Batch::written(self.batch.split().freeze())
     }
+}
 
-    fn poll_item(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<T>>> {
-        // Whoever sends a stream that is always ready lets others run, and can be cancelled.
-        let turn = ready!(poll_proceed(cx));
-        let item = ready!(Pin::new(&mut self.stream).poll_next(cx));
-        turn.made_progress();
-        Poll::Ready(item.map(|item| item.map_err(Into::into)))
+#[cfg(test)]
+mod tests {
+    use std::{future::poll_fn, task::Waker, thread::sleep};
+
+    use super::*;
+
+    type Items = Vec<Result<Bytes>>;
+
+    fn encoded(
+        items: impl Iterator<Item = Result<Bytes>> + Send + 'static,
+    ) -> Encoded<Bytes, Status> {
+        let stream = Streaming::new(futures_util::stream::iter(items));
+        Encoded::new(stream, Coding::OF, Codec::Postcard, 100_000, "/a/B")
+    }
+
+    fn small() -> Result<Bytes> {
+        Ok(Bytes::from_static(b"small"))
+    }
+
+    /// What comes until the end, each batch as the lengths of its messages, an error as its text.
+    async fn batches(mut stream: Encoded<Bytes, Status>) -> Vec<String> {
+        let mut batches = Vec::new();
+        while let Some(batch) = poll_fn(|cx| stream.poll_batch(cx)).await {
+            batches.push(match batch {
+                Ok(batch) => format!("{:?}", batch.lengths().collect::<Vec<_>>()),
+                Err(status) => status.message().to_owned(),
+            });
+        }
+        batches
+    }
+
+    #[tokio::test]
+    async fn what_is_ready_goes_together_and_in_order() {
+        let large = || Ok(Bytes::from(vec![7; 50_000]));
+        let items: Items = vec![small(), small(), large(), large(), small()];
+        assert_eq!(
+            batches(encoded(items.into_iter())).await,
+            ["[5, 5]", "[50000]", "[50000]", "[5]"]
+        );
+        assert_eq!(batches(encoded(Items::new().into_iter())).await, [""; 0]);
+    }
+
+    #[tokio::test]
+    async fn what_comes_before_an_error_is_not_lost() {
+        let failed = Err(Status::internal("failed"));
+        let items: Items = vec![small(), failed];
+        assert_eq!(batches(encoded(items.into_iter())).await, ["[5]", "failed"]);
+        let items: Items = vec![small(), Ok(Bytes::from(vec![7; 100_001]))];
+        let batches = batches(encoded(items.into_iter())).await;
+        assert_eq!(batches[0], "[5]");
+        assert!(batches[1].contains("over the limit"), "{batches:?}");
+    }
+
+    #[tokio::test]
+    async fn a_batch_has_its_limit() {
+        let items = std::iter::repeat_with(|| Ok(Bytes::from(vec![7; SMALL_BYTES - 1]))).take(100);
+        let mut stream = encoded(items);
+        let mut count = 0;
+        while let Some(batch) = poll_fn(|cx| stream.poll_batch(cx)).await {
+            let batch = batch.unwrap();
+            assert!(batch.as_many().unwrap().len() <= BATCH_BYTES);
+            count += batch.count();
+        }
+        assert_eq!(count, 100);
+    }
+
+    #[test]
+    fn items_that_are_dear_to_make_go_soon_and_let_others_run() {
+        let items = std::iter::repeat_with(|| {
+            sleep(DEAR / 4);
+            small()
+        });
+        let mut stream = encoded(items);
+        let cx = &mut Context::from_waker(Waker::noop());
+        for _ in 0..3 {
+            let Poll::Ready(Some(Ok(batch))) = stream.poll_batch(cx) else {
+                panic!("the items are ready");
+            };
+            // The clock is asked when the first few have gone.
+            assert_eq!(batch.count(), 2 * ITEMS_PER_UNIT);
+            assert!(stream.poll_batch(cx).is_pending());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_panic_loses_nothing_that_came_before() {
+        let items = [small(), small()].into_iter().chain(std::iter::from_fn(|| {
+            std::panic::panic_any("the stream panicked");
+        }));
+        let mut stream = encoded(items);
+        let next = poll_fn(|cx| {
+            let polled = std::panic::AssertUnwindSafe(|| stream.poll_batch(cx));
+            std::panic::catch_unwind(polled)
+                .unwrap_or_else(|_| stream.fail(Status::unknown("panicked")))
+        });
+        assert_eq!(next.await.unwrap().unwrap().count(), 2);
+        let end = poll_fn(|cx| stream.poll_batch(cx)).await.unwrap();
+        assert_eq!(end.unwrap_err().message(), "panicked");
     }
 }

@@ -97,13 +97,17 @@ impl<S: SendHalf> CallWriter<S> {
         let header = self.data_header(bytes);
         self.open.extend_from_slice(&header);
         wire::put_length(message.len(), &mut self.open);
-        if message.len() < BY_REFERENCE_BYTES {
-            self.open.extend_from_slice(&message);
+        self.put_payload(message);
+        Ok(())
+    }
+
+    fn put_payload(&mut self, payload: Bytes) {
+        if payload.len() < BY_REFERENCE_BYTES {
+            self.open.extend_from_slice(&payload);
         } else {
             self.chunks.push(self.open.split().freeze());
-            self.chunks.push(message);
+            self.chunks.push(payload);
         }
-        Ok(())
     }
 
     /// Writes all that is queued.
@@ -165,15 +169,15 @@ impl<S: SendHalf> CallWriter<S> {
         }
     }
 
-    /// Writes messages that were ready together, or keeps them to be written with those that come next.
+    /// Writes messages that were ready together; keeps one that came alone and is small to be written with those that come next.
     async fn write_messages(&mut self, messages: Batch) -> Result<(), WriteError> {
         match messages.as_many() {
             Some(small) if small.len() <= limits::BATCH_BYTES => {
-                if self.batch.len() + small.len() > limits::BATCH_BYTES {
-                    self.put_batch();
-                    self.flush().await?;
-                }
-                self.batch.extend_from_slice(small);
+                self.put_batch();
+                let header = self.data_header(small.len());
+                self.open.extend_from_slice(&header);
+                self.put_payload(small.clone());
+                self.flush().await?;
             }
             _ => {
                 for message in messages {
