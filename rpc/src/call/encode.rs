@@ -34,6 +34,7 @@ thread_local! {
 /// made and nowhere else: a type in a trait that is no message is one error of the compiler, not one for each side.
 pub(crate) struct Coding<T> {
     encode: fn(&T, Codec, usize, &str) -> Result<Bytes>,
+    encode_owned: fn(T, Codec, usize, &str) -> Result<Bytes>,
     append: fn(&T, Codec, usize, &str, &mut BytesMut) -> Result<Option<Bytes>>,
     decode: Decode<T>,
 }
@@ -45,6 +46,7 @@ impl<T: Message> Coding<T> {
     /// That of messages of this type.
     pub(super) const OF: &'static Self = &Self {
         encode: encode::<T>,
+        encode_owned: encode_owned::<T>,
         append: append::<T>,
         decode: decode::<T>,
     };
@@ -84,6 +86,20 @@ impl<T: 'static> Coding<T> {
         (self.encode)(message, codec, limit_bytes, path)
     }
 
+    /// Encodes a message that nobody needs any more; see [`encode`](Self::encode).
+    ///
+    /// # Errors
+    /// The same.
+    pub(crate) fn encode_owned(
+        &self,
+        message: T,
+        codec: Codec,
+        limit_bytes: usize,
+        path: &str,
+    ) -> Result<Bytes> {
+        (self.encode_owned)(message, codec, limit_bytes, path)
+    }
+
     /// Appends a message, which may have at most `limit_bytes`, behind its length; one that is not small is answered in place of
     /// that.
     ///
@@ -121,9 +137,7 @@ impl<T: 'static> Coding<T> {
 }
 
 fn encode<M: Message>(message: &M, codec: Codec, limit_bytes: usize, path: &str) -> Result<Bytes> {
-    if let Some(encoded) = message.encoded(codec)
-        && encoded.len() > SMALL_BYTES
-    {
+    if let Some(encoded) = message.encoded(codec) {
         check_size(encoded.len(), limit_bytes, path)?;
         return Ok(encoded.clone());
     }
@@ -142,6 +156,21 @@ fn encode<M: Message>(message: &M, codec: Codec, limit_bytes: usize, path: &str)
         SCRATCH.set(buffer);
     }
     Ok(message)
+}
+
+fn encode_owned<M: Message>(
+    message: M,
+    codec: Codec,
+    limit_bytes: usize,
+    path: &str,
+) -> Result<Bytes> {
+    match message.into_encoded(codec) {
+        Ok(encoded) => {
+            check_size(encoded.len(), limit_bytes, path)?;
+            Ok(encoded)
+        }
+        Err(message) => encode(&message, codec, limit_bytes, path),
+    }
 }
 
 fn append<M: Message>(

@@ -75,7 +75,7 @@ impl<T: 'static, E: CallError> Encoded<T, E> {
         Poll::Ready(item.map(|item| {
             let item = item.map_err(Into::into)?;
             self.coding
-                .encode(&item, self.codec, self.limit_bytes, self.path)
+                .encode_owned(item, self.codec, self.limit_bytes, self.path)
         }))
     }
 

@@ -31,6 +31,13 @@ pub trait Message: Sized + Send + 'static {
         None
     }
 
+    /// The same of a value that nobody needs any more; gives it back where it must be written.
+    #[doc(hidden)]
+    fn into_encoded(self, codec: Codec) -> Result<Bytes, Self> {
+        let _ = codec;
+        Err(self)
+    }
+
     /// Decodes a whole message, within the budget for depth and memory.
     ///
     /// # Errors

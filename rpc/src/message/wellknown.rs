@@ -40,6 +40,16 @@ impl<T: prost::Message + Default + 'static> Message for T {
     }
 
     #[inline]
+    fn into_encoded(self, codec: Codec) -> Result<Bytes, Self> {
+        let mut message = Some(self);
+        let place = (&mut message as &mut dyn Any).downcast_mut::<Option<Bytes>>();
+        match (codec, place) {
+            (Codec::Postcard, Some(bytes)) => Ok(bytes.take().unwrap_or_default()),
+            _ => Err(message.expect("it was put there")),
+        }
+    }
+
+    #[inline]
     fn decode(codec: Codec, mut bytes: Bytes) -> Result<Self> {
         let mut decoded = None::<Self>;
         let place = &mut decoded as &mut dyn Any;

@@ -221,8 +221,8 @@ impl Call {
 
     fn answer<R: Send + 'static, E: CallError>(self, response: Result<R, E>) -> Result<Response> {
         let encoded = response.map_err(Into::into).and_then(|response| {
-            Coding::of_responses(self.method).encode(
-                &response,
+            Coding::of_responses(self.method).encode_owned(
+                response,
                 self.request.codec,
                 self.method.message_limit_bytes(),
                 self.method.path,
