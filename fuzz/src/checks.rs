@@ -141,7 +141,7 @@ fn status_head(bytes: &[u8]) {
 }
 
 /// Every way in which a frame's payload is read, on a lane and on a stream of its own.
-fn check_payload(header: Header, mut payload: Bytes) {
+fn check_payload(header: Header, payload: Bytes) {
     match header.kind {
         FrameType::Request | FrameType::Response => {
             if let Ok((head, message)) = wire::split_call(&payload) {

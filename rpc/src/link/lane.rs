@@ -7,6 +7,7 @@ use std::{
     fmt,
     future::poll_fn,
     mem,
+    ops::RangeInclusive,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -24,9 +25,9 @@ use super::{
 };
 use crate::wire::Header;
 
-/// How many frames a pump takes before it writes what came of them and lets other tasks run: so the peer goes on with the first answers
-/// while the others are made.
-const FRAMES_PER_TURN: usize = 64;
+/// How many frames a pump takes before it writes what came of them and lets other tasks run: half of what arrived together last time,
+/// within these. So the peer goes on with one half while the other is made, and neither is cut into more packets than that takes.
+const FRAMES_PER_TURN: RangeInclusive<usize> = 32..=128;
 
 /// A drained buffer up to this size is kept for the next frames.
 const KEEP_BYTES: usize = 64 * 1024;
@@ -232,6 +233,8 @@ pub(super) async fn pump<S: SendHalf, R: RecvHalf>(
         outbox,
         frames,
         writing: Bytes::new(),
+        turn: *FRAMES_PER_TURN.start(),
+        together: 0,
         blocked: None,
         has_read: false,
         has_yielded: false,
@@ -255,6 +258,9 @@ struct Pump<'a, S, R, F> {
     outbox: &'a Outbox,
     frames: &'a mut F,
     writing: Bytes,
+    /// How many frames are taken at once, and how many were since none was there.
+    turn: usize,
+    together: usize,
     /// While there was no room for it.
     blocked: Option<BlockedLane>,
     has_read: bool,
@@ -296,7 +302,7 @@ impl<S: SendHalf, R: RecvHalf, F: Frames> Pump<'_, S, R, F> {
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Result<Read, ReadError> {
-        for _ in 0..FRAMES_PER_TURN {
+        for _ in 0..self.turn {
             if !self.frames.ready() {
                 self.frames.on_pause();
                 return Ok(Read::Full);
@@ -317,11 +323,17 @@ impl<S: SendHalf, R: RecvHalf, F: Frames> Pump<'_, S, R, F> {
             let read = match frame {
                 Poll::Ready(Ok(Some(()))) => {
                     self.has_read = true;
+                    self.together += 1;
                     continue;
                 }
                 Poll::Ready(Ok(None)) => Ok(Read::Ended),
                 Poll::Ready(Err(error)) => Err(error),
-                Poll::Pending => Ok(Read::Waiting),
+                Poll::Pending => {
+                    let (least, most) = FRAMES_PER_TURN.into_inner();
+                    let half = mem::take(&mut self.together) / 2;
+                    self.turn = half.max(self.turn - self.turn / 16).clamp(least, most);
+                    Ok(Read::Waiting)
+                }
             };
             // However it goes on: what was taken before counts.
             self.frames.on_pause();
