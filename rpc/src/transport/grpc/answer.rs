@@ -295,7 +295,7 @@ impl Incoming {
 
 /// # Errors
 /// `INTERNAL` if the time-out cannot be read, `DEADLINE_EXCEEDED` if it is over already.
-fn deadline(headers: &HeaderMap, method: &Method) -> Result<Option<Instant>> {
+pub(super) fn deadline(headers: &HeaderMap, method: &Method) -> Result<Option<Instant>> {
     let Some(value) = headers.get(GRPC_TIMEOUT) else {
         return Ok(None);
     };

@@ -72,6 +72,7 @@ mod service;
 mod shared;
 mod status;
 mod stream;
+mod theirs;
 mod timeout;
 #[cfg(feature = "grpc-tls")]
 mod tls;

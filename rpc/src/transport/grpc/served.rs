@@ -21,6 +21,7 @@ use super::{
     answer::{answer, refused},
     outbound::Outbound,
     shared::Shared,
+    theirs::{self, Theirs},
 };
 use crate::{
     call::Peer,
@@ -93,7 +94,10 @@ impl Accepted {
                 None => {
                     let mut request = request.map(TonicBody::new);
                     request.extensions_mut().insert(peer.clone());
-                    mounted.call(request).await.map(ResponseBody::Theirs)
+                    match theirs::call(&**mounted, request).await {
+                        Ok(response) => response.map(ResponseBody::Theirs),
+                        Err(status) => refused(&status).map(ResponseBody::Ours),
+                    }
                 }
             };
         }
@@ -163,7 +167,7 @@ pub(super) fn was_cut() -> Status {
 /// What a response is made of: by us, or by a service beside the router, and for a browser that may be wrapped.
 pub(super) enum ResponseBody {
     Ours(Outbound),
-    Theirs(TonicBody),
+    Theirs(Theirs),
     #[cfg(feature = "grpc-web")]
     Web(Box<WebBody<Self>>),
 }
@@ -172,7 +176,7 @@ impl ResponseBody {
     pub(super) fn deadline(&self) -> Option<Instant> {
         match self {
             Self::Ours(body) => body.deadline(),
-            Self::Theirs(_) => None,
+            Self::Theirs(body) => body.deadline(),
             #[cfg(feature = "grpc-web")]
             Self::Web(body) => body.inner().deadline(),
         }
