@@ -140,7 +140,9 @@ async fn errors_are_seen() {
     // What is no base64.
     let request = post("Echo", "application/grpc-web-text").body(Bytes::from("!!!!").into());
     let response = send(&server, request.unwrap()).await;
-    assert_ne!(response.headers()["grpc-status"], "0");
+    assert_eq!(response.headers()["grpc-status"], "13");
+    let message = &response.headers()["grpc-message"];
+    assert!(message.to_str().unwrap().contains("not base64"));
 }
 
 #[tokio::test]

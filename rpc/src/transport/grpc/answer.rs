@@ -2,6 +2,7 @@
 //! Where requests come from, and how responses leave, is not known here.
 
 use std::{
+    error::Error as StdError,
     fmt,
     future::poll_fn,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -100,6 +101,7 @@ pub(super) async fn answer<D, B>(
 where
     D: Dispatch,
     B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
     let (parts, body) = request.into_parts();
     match content_type(&parts) {
@@ -205,6 +207,7 @@ async fn dispatched<D: Dispatch>(dispatch: &D, request: Request) -> Result<Respo
 async fn read_body<B>(mut inbound: Inbound<B>, method: &Method) -> Result<Body>
 where
     B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
     let single = method
         .descriptor()
