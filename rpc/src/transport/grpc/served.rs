@@ -29,14 +29,14 @@ use crate::{
 };
 
 /// How long answers that end cut calls have to leave, before the connection is closed all the same.
-const LINGER: Duration = Duration::from_secs(1);
+pub(super) const LINGER: Duration = Duration::from_secs(1);
 
 /// One connection, as its calls share it.
 pub(super) struct Accepted {
     pub(super) shared: Arc<Shared>,
     pub(super) peer: Peer,
     /// Ends the calls in flight.
-    pub(super) cut: Notify,
+    pub(super) cut: Arc<Notify>,
 }
 
 impl Accepted {
@@ -44,7 +44,7 @@ impl Accepted {
         Self {
             shared: Arc::clone(shared),
             peer,
-            cut: Notify::new(),
+            cut: Arc::default(),
         }
     }
 
