@@ -221,7 +221,10 @@ impl Asked {
             return Err(status::of_http(status));
         }
         let content_type = block.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
-        if !content_type.is_some_and(|value| value.starts_with(b"application/grpc")) {
+        let is_grpc = content_type
+            .and_then(|value| value.strip_prefix(b"application/grpc"))
+            .is_some_and(|rest| matches!(rest, [] | [b'+' | b';', ..]));
+        if !is_grpc {
             return Err(Status::unknown(format!(
                 "{}: the answer is not gRPC: its content-type is {:?}",
                 self.path(),

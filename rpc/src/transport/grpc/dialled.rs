@@ -11,6 +11,7 @@ use std::{
 
 use bytes::Bytes;
 use h2::client::SendRequest;
+use http::uri::Scheme;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     runtime::Handle,
@@ -88,7 +89,9 @@ impl GrpcConnection {
             .initial_max_send_streams(UNSAID)
             .enable_push(false);
         let (send, mut connection) = builder.handshake(io).await?;
-        settled(&send, &mut connection).await?;
+        settled(&send, &mut connection)
+            .await
+            .map_err(|error| explained(error, &origin))?;
         let alive = keep_alive.and_then(|config| Some(Alive::new(config, connection.ping_pong()?)));
         let (retire, retired) = watch::channel(None);
         let (handles, gone) = oneshot::channel();
@@ -198,6 +201,22 @@ where
         Poll::Pending => Poll::Ready(Ok(())),
     })
     .await
+}
+
+/// Says what mostly is behind it if what came was no HTTP/2 at all.
+fn explained(error: Error, origin: &Origin) -> Error {
+    let is_nonsense = error
+        .downcast_ref()
+        .is_some_and(|error: &h2::Error| error.is_go_away() && error.is_library());
+    if !is_nonsense {
+        return error;
+    }
+    let wanted = if origin.scheme == Some(Scheme::HTTPS) {
+        "is it a gRPC server?"
+    } else {
+        "is it a gRPC server, and does it want https?"
+    };
+    format!("what answered speaks no HTTP/2 ({error}); {wanted}").into()
 }
 
 /// Sends the rest of the requests; dropped, it gives them up, and HTTP/2 resets the stream.
