@@ -280,12 +280,17 @@ async fn what_cannot_be_served_does_not_start() {
         (
             Mode::Dual,
             unknown.clone(),
-            "migration.services.\"ledger.v1.Leger\" = \"grpc\": no such service is served here; those are [\"ledger.v1.Ledger\", \"process.v1.Talk\"]",
+            "migration.services.\"ledger.v1.Leger\".carry = \"grpc\": no such service is served here; those are [\"ledger.v1.Ledger\", \"process.v1.Talk\"]",
         ),
         (
             Mode::Iroh,
             grpc_only.clone(),
-            "migration: ledger.v1.Ledger is carried by \"grpc\", and mode = \"iroh\" does not serve that; let both carry it, or set the mode to \"dual\"",
+            "migration.carry = \"grpc\": that is all that carries ledger.v1.Ledger, and mode = \"iroh\" does not serve it; allowed is \"both\" or \"iroh\", or the mode \"dual\"",
+        ),
+        (
+            Mode::Grpc,
+            MigrationStrategy::default().service("ledger.v1.Ledger", Carry::Iroh),
+            "migration.services.\"ledger.v1.Ledger\".carry = \"iroh\": that is all that carries ledger.v1.Ledger, and mode = \"grpc\" does not serve it; allowed is \"both\" or \"grpc\", or the mode \"dual\"",
         ),
     ] {
         let runner = runner(book.router(), mode).await;

@@ -253,7 +253,7 @@ fn check(strategy: &MigrationStrategy, router: &Router, mode: Mode) -> Result<()
         if !names().any(|known| known == name) {
             let known: Vec<&str> = names().collect();
             return Err(Status::invalid_argument(format!(
-                "migration.services.{name:?} = {:?}: no such service is served here; those are {known:?}",
+                "migration.services.{name:?}.carry = {:?}: no such service is served here; those are {known:?}",
                 carry.name()
             )));
         }
@@ -264,9 +264,16 @@ fn check(strategy: &MigrationStrategy, router: &Router, mode: Mode) -> Result<()
             .into_iter()
             .any(|transport| mode.serves(transport) && carry.on(transport));
         if !served {
+            let is_named = strategy.services().any(|(named, _)| named == name);
+            let key = if is_named {
+                format!("migration.services.{name:?}.carry")
+            } else {
+                "migration.carry".to_owned()
+            };
             return Err(Status::invalid_argument(format!(
-                "migration: {name} is carried by {:?}, and mode = {:?} does not serve that; let both carry it, or set the mode to \"dual\"",
+                "{key} = {:?}: that is all that carries {name}, and mode = {:?} does not serve it; allowed is \"both\" or {:?}, or the mode \"dual\"",
                 carry.name(),
+                mode.name(),
                 mode.name()
             )));
         }
