@@ -372,9 +372,21 @@ async fn a_configuration_that_cannot_be_served_says_which_key_it_is() {
             ),
             "grpc.tls: ".to_owned(),
         ),
+        // Said before anything is bound.
+        (
+            format!("mode = \"grpc\"\ngrpc.listen = \"{taken}\"\nmigration.carry = \"iroh\""),
+            "migration.carry = \"iroh\": that is all that carries ledger.v1.Ledger".to_owned(),
+        ),
+        (
+            format!(
+                "mode = \"grpc\"\ngrpc.listen = \"{taken}\"\nmigration.services.\"a.B\".carry = \"grpc\""
+            ),
+            "migration.services.\"a.B\".carry = \"grpc\": no such service".to_owned(),
+        ),
     ] {
         let config = RunnerConfig::parse(&page, "TEST", []).unwrap();
-        let error = config.runner(Router::new()).await.unwrap_err().to_string();
+        let router = Arc::new(Book::default()).router();
+        let error = config.runner(router).await.unwrap_err().to_string();
         assert!(
             error.starts_with(&says),
             "{error:?} does not begin with {says:?}"
