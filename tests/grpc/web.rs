@@ -194,6 +194,10 @@ async fn what_http1_cannot_carry_is_said() {
             post("Echo", "application/grpc").body(framed(b"").into()),
             505,
         ),
+        (
+            post("Echo", "application/grpc+proto").body(framed(b"").into()),
+            505,
+        ),
         (post("Echo", "application/json").body(Full::default()), 415),
         (
             Request::get("/")

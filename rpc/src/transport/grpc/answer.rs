@@ -326,6 +326,13 @@ enum ContentType {
     NotGrpc(StatusCode, HeaderName, HeaderValue),
 }
 
+/// Whether it is gRPC's own type, of whatever codec, and not another whose name begins so.
+pub(super) fn is_grpc(content_type: Option<&HeaderValue>) -> bool {
+    content_type
+        .and_then(|value| value.as_bytes().strip_prefix(b"application/grpc"))
+        .is_some_and(|rest| matches!(rest, [] | [b'+' | b';', ..]))
+}
+
 fn content_type(parts: &Parts) -> ContentType {
     let not_grpc = ContentType::NotGrpc(
         StatusCode::UNSUPPORTED_MEDIA_TYPE,

@@ -13,7 +13,7 @@ use http_body::Body as HttpBody;
 use tokio::time::Instant;
 
 use super::{
-    answer::priority_name,
+    answer::{is_grpc, priority_name},
     encoding::{self, Encoding},
     headers::{self, GRPC_ACCEPT_ENCODING, GRPC_ENCODING, GRPC_TIMEOUT, PRIORITY},
     inbound::{Inbound, Next, Responses},
@@ -220,16 +220,13 @@ impl Asked {
         if status != StatusCode::OK {
             return Err(status::of_http(status));
         }
-        let content_type = block.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
-        let is_grpc = content_type
-            .and_then(|value| value.strip_prefix(b"application/grpc"))
-            .is_some_and(|rest| matches!(rest, [] | [b'+' | b';', ..]));
-        if !is_grpc {
+        let content_type = block.get(CONTENT_TYPE);
+        if !is_grpc(content_type) {
             return Err(Status::unknown(format!(
                 "{}: the answer is not gRPC: its content-type is {:?}",
                 self.path(),
                 content_type
-                    .map(String::from_utf8_lossy)
+                    .map(|value| String::from_utf8_lossy(value.as_bytes()))
                     .unwrap_or_default()
             )));
         }

@@ -11,7 +11,7 @@ use std::{
 };
 
 use bytes::{Buf, Bytes, BytesMut};
-use http::{HeaderValue, StatusCode, header::CONTENT_TYPE};
+use http::{StatusCode, header::CONTENT_TYPE};
 use http_body::{Body as HttpBody, Frame};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -22,7 +22,7 @@ use tokio::{
 };
 
 use super::{
-    answer::refused,
+    answer::{is_grpc, refused},
     config::MAX_HEADER_BYTES,
     outbound::Outbound,
     served::{Accepted, Ending, LINGER, ResponseBody, drained, was_cut},
@@ -194,8 +194,7 @@ async fn answer(
     request: http::Request<Incoming>,
 ) -> http::Response<Answer> {
     let place = connection.shared.begin();
-    let grpc = HeaderValue::from_static("application/grpc");
-    let response = if request.headers().get(CONTENT_TYPE) == Some(&grpc) {
+    let response = if is_grpc(request.headers().get(CONTENT_TYPE)) {
         // It has no trailers to answer in.
         let mut response = http::Response::new(ResponseBody::Ours(Outbound::nothing()));
         *response.status_mut() = StatusCode::HTTP_VERSION_NOT_SUPPORTED;
