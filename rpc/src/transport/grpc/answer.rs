@@ -27,7 +27,9 @@ use super::{
     headers::{self, GRPC_ACCEPT_ENCODING, GRPC_ENCODING, GRPC_TIMEOUT, PRIORITY},
     inbound::{Inbound, Requests},
     outbound::{Outbound, Side},
-    status, timeout,
+    status,
+    stream::LeftUnread,
+    timeout,
 };
 use crate::{
     call::{Body, Method, Peer, Request, Response, check_metadata},
@@ -100,7 +102,7 @@ pub(super) async fn answer<D, B>(
 ) -> http::Response<Outbound>
 where
     D: Dispatch,
-    B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
+    B: HttpBody<Data = Bytes> + LeftUnread + Send + Unpin + 'static,
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
     let (parts, body) = request.into_parts();
@@ -206,7 +208,7 @@ async fn dispatched<D: Dispatch>(dispatch: &D, request: Request) -> Result<Respo
 /// The requests: a single one that has come already as it is, everything else as it comes.
 async fn read_body<B>(mut inbound: Inbound<B>, method: &Method) -> Result<Body>
 where
-    B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
+    B: HttpBody<Data = Bytes> + LeftUnread + Send + Unpin + 'static,
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
     let single = method
@@ -220,6 +222,7 @@ where
             Poll::Pending => {}
         }
     }
+    inbound.left_unread();
     Ok(Body::stream(Requests(inbound)))
 }
 

@@ -18,7 +18,9 @@ use super::{
     headers::{self, GRPC_ACCEPT_ENCODING, GRPC_ENCODING, GRPC_TIMEOUT, PRIORITY},
     inbound::{Inbound, Next, Responses},
     outbound::{Outbound, Side},
-    status, timeout,
+    status,
+    stream::LeftUnread,
+    timeout,
 };
 use crate::{
     call::{Body, Method, Request, Response},
@@ -181,7 +183,7 @@ impl Asked {
         guard: G,
     ) -> Result<Response>
     where
-        B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
+        B: HttpBody<Data = Bytes> + LeftUnread + Send + Unpin + 'static,
         B::Error: Into<Box<dyn StdError + Send + Sync>>,
         G: Send + Unpin + 'static,
     {
@@ -207,6 +209,7 @@ impl Asked {
             let (message, trailers) = read_one(&mut responses).await?;
             Body::one(message).with_trailers(trailers)
         } else {
+            responses.inbound.left_unread();
             Body::stream(responses)
         };
         Ok(Response { metadata, body })

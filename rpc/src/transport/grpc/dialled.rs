@@ -30,6 +30,7 @@ use super::{
     outbound::Outbound,
     status::{self, Sent},
     stream::{Pump, RecvBody},
+    unread::{Metered, Unread},
 };
 use crate::{
     call::{Request, Response},
@@ -56,6 +57,7 @@ pub(super) struct Settings {
 
 struct Inner {
     send: SendRequest<Bytes>,
+    unread: Arc<Unread>,
     origin: Origin,
     terms: Arc<Terms>,
     oneway: Oneway,
@@ -88,8 +90,9 @@ impl GrpcConnection {
             .max_send_buffer_size(SEND_BUFFER_BYTES)
             .initial_max_send_streams(UNSAID)
             .enable_push(false);
-        let (send, mut connection) = builder.handshake(io).await?;
-        settled(&send, &mut connection)
+        let unread = Arc::default();
+        let (send, mut connection) = builder.handshake(Metered::new(io, &unread)).await?;
+        settled(&send, &mut connection, &unread)
             .await
             .map_err(|error| explained(error, &origin))?;
         let alive = keep_alive.and_then(|config| Some(Alive::new(config, connection.ping_pong()?)));
@@ -99,6 +102,7 @@ impl GrpcConnection {
             connection,
             Watched {
                 probe: Some(send.clone()),
+                unread: Arc::clone(&unread),
                 gone,
                 alive,
                 retire,
@@ -106,6 +110,7 @@ impl GrpcConnection {
         ));
         Ok(Self(Arc::new(Inner {
             send,
+            unread,
             origin,
             terms,
             oneway: Oneway::default(),
@@ -156,7 +161,8 @@ impl GrpcConnection {
         .map_err(|error| status::of_error(error, asked.path(), Sent::Maybe))?;
         // What is left to send goes on while the responses are read, and ends with them.
         let sending = pump.map(|pump| Sending::spawn(&inner.runtime, pump));
-        asked.answered(response.map(RecvBody::new), sending).await
+        let response = response.map(|stream| RecvBody::new(stream, &inner.unread));
+        asked.answered(response, sending).await
     }
 }
 
@@ -190,15 +196,20 @@ const UNSAID: usize = 0;
 async fn settled<I>(
     send: &SendRequest<Bytes>,
     connection: &mut h2::client::Connection<I, Bytes>,
+    unread: &Unread,
 ) -> Result<(), Error>
 where
     I: AsyncRead + AsyncWrite + Unpin,
 {
-    poll_fn(|cx| match Pin::new(&mut *connection).poll(cx) {
-        Poll::Ready(Err(error)) => Poll::Ready(Err(error.into())),
-        Poll::Ready(Ok(())) => Poll::Ready(Err("the server closed the connection".into())),
-        Poll::Pending if send.current_max_send_streams() == UNSAID => Poll::Pending,
-        Poll::Pending => Poll::Ready(Ok(())),
+    poll_fn(|cx| {
+        let polled = Pin::new(&mut *connection).poll(cx);
+        unread.look();
+        match polled {
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error.into())),
+            Poll::Ready(Ok(())) => Poll::Ready(Err("the server closed the connection".into())),
+            Poll::Pending if send.current_max_send_streams() == UNSAID => Poll::Pending,
+            Poll::Pending => Poll::Ready(Ok(())),
+        }
     })
     .await
 }
@@ -239,6 +250,7 @@ impl Drop for Sending {
 struct Watched {
     /// Tells whether the connection takes new calls; `None` when nobody asks any more.
     probe: Option<SendRequest<Bytes>>,
+    unread: Arc<Unread>,
     gone: oneshot::Receiver<()>,
     alive: Option<Alive>,
     retire: watch::Sender<Option<Status>>,
@@ -282,7 +294,9 @@ where
     let end = poll_fn(|cx| {
         // Twice: what the connection has read may have retired it, and a handle that goes may have been all that kept it.
         for _ in 0..2 {
-            if let Poll::Ready(end) = connection.as_mut().poll(cx) {
+            let polled = connection.as_mut().poll(cx);
+            watched.unread.look();
+            if let Poll::Ready(end) = polled {
                 return Poll::Ready(match end {
                     Ok(()) => "was closed".to_owned(),
                     Err(error) => format!("was lost: {error}"),

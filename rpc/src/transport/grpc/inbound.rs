@@ -17,6 +17,7 @@ use super::{
     encoding::Encoding,
     frame::{BadFlag, Deframer, Prefix},
     status::{self, Sent},
+    stream::LeftUnread,
 };
 use crate::{
     call::{BodyStream, Method, check_size},
@@ -65,6 +66,16 @@ impl<B: HttpBody<Data = Bytes> + Unpin> Inbound<B> {
             held: None,
             trailers: HeaderMap::new(),
             ahead: None,
+        }
+    }
+
+    /// Who reads the rest may take any time for it.
+    pub(super) fn left_unread(&mut self)
+    where
+        B: LeftUnread,
+    {
+        if let Some(body) = &mut self.body {
+            body.left_unread();
         }
     }
 

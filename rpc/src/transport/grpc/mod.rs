@@ -76,6 +76,7 @@ mod theirs;
 mod timeout;
 #[cfg(feature = "grpc-tls")]
 mod tls;
+mod unread;
 #[cfg(feature = "grpc-web")]
 mod web;
 

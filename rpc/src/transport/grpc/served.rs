@@ -21,6 +21,7 @@ use super::{
     answer::{answer, refused},
     outbound::Outbound,
     shared::Shared,
+    stream::LeftUnread,
     theirs::{self, Theirs},
 };
 use crate::{
@@ -55,7 +56,7 @@ impl Accepted {
         request: http::Request<B>,
     ) -> http::Response<ResponseBody>
     where
-        B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
+        B: HttpBody<Data = Bytes> + LeftUnread + Send + Unpin + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         #[cfg(feature = "grpc-web")]
@@ -81,7 +82,7 @@ impl Accepted {
         request: http::Request<B>,
     ) -> http::Response<ResponseBody>
     where
-        B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
+        B: HttpBody<Data = Bytes> + LeftUnread + Send + Unpin + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let Self { shared, peer, .. } = self;
@@ -92,7 +93,10 @@ impl Accepted {
             return match refusal {
                 Some(status) => refused(&status).map(ResponseBody::Ours),
                 None => {
-                    let mut request = request.map(TonicBody::new);
+                    let mut request = request.map(|mut body| {
+                        body.left_unread();
+                        TonicBody::new(body)
+                    });
                     request.extensions_mut().insert(peer.clone());
                     match theirs::call(&**mounted, request).await {
                         Ok(response) => response.map(ResponseBody::Theirs),
