@@ -280,12 +280,17 @@ async fn what_cannot_be_served_does_not_start() {
         (
             Mode::Dual,
             unknown.clone(),
-            "migration.services.\"ledger.v1.Leger\" = \"grpc\": no such service is served here; those are [\"ledger.v1.Ledger\", \"process.v1.Talk\"]",
+            "migration.services.\"ledger.v1.Leger\".carry = \"grpc\": no such service is served here; those are [\"ledger.v1.Ledger\", \"process.v1.Talk\"]",
         ),
         (
             Mode::Iroh,
             grpc_only.clone(),
-            "migration: ledger.v1.Ledger is carried by \"grpc\", and mode = \"iroh\" does not serve that; let both carry it, or set the mode to \"dual\"",
+            "migration.carry = \"grpc\": that is all that carries ledger.v1.Ledger, and mode = \"iroh\" does not serve it; allowed is \"both\" or \"iroh\", or the mode \"dual\"",
+        ),
+        (
+            Mode::Grpc,
+            MigrationStrategy::default().service("ledger.v1.Ledger", Carry::Iroh),
+            "migration.services.\"ledger.v1.Ledger\".carry = \"iroh\": that is all that carries ledger.v1.Ledger, and mode = \"grpc\" does not serve it; allowed is \"both\" or \"grpc\", or the mode \"dual\"",
         ),
     ] {
         let runner = runner(book.router(), mode).await;
@@ -367,9 +372,21 @@ async fn a_configuration_that_cannot_be_served_says_which_key_it_is() {
             ),
             "grpc.tls: ".to_owned(),
         ),
+        // Said before anything is bound.
+        (
+            format!("mode = \"grpc\"\ngrpc.listen = \"{taken}\"\nmigration.carry = \"iroh\""),
+            "migration.carry = \"iroh\": that is all that carries ledger.v1.Ledger".to_owned(),
+        ),
+        (
+            format!(
+                "mode = \"grpc\"\ngrpc.listen = \"{taken}\"\nmigration.services.\"a.B\".carry = \"grpc\""
+            ),
+            "migration.services.\"a.B\".carry = \"grpc\": no such service".to_owned(),
+        ),
     ] {
         let config = RunnerConfig::parse(&page, "TEST", []).unwrap();
-        let error = config.runner(Router::new()).await.unwrap_err().to_string();
+        let router = Arc::new(Book::default()).router();
+        let error = config.runner(router).await.unwrap_err().to_string();
         assert!(
             error.starts_with(&says),
             "{error:?} does not begin with {says:?}"

@@ -182,6 +182,15 @@ impl Status {
         self
     }
 
+    /// As what a handler failed with, whoever said so to it: that another server did not accept a call says nothing of the call
+    /// that the handler is for, which it has accepted.
+    #[must_use]
+    pub(crate) fn of_handler(mut self) -> Self {
+        self.0.accepted = true;
+        self.0.wrong_codec = false;
+        self
+    }
+
     /// Says that a handler may have seen the call, if not on this attempt.
     #[must_use]
     pub(crate) fn with_accepted(mut self) -> Self {

@@ -179,6 +179,17 @@ async fn answers_that_are_no_answers_have_a_code() {
         stream.send_data("<html>".into(), true).unwrap();
     };
     check(&both(html).await, Code::Unknown, true);
+    let web = |_: &mut h2::server::Connection<_, _>, mut respond: SendResponse<Bytes>| {
+        let head = Response::builder().header("content-type", "application/grpc-web+proto");
+        let mut stream = respond
+            .send_response(head.body(()).unwrap(), false)
+            .unwrap();
+        stream.send_data(framed(b""), true).unwrap();
+    };
+    for status in both(web).await {
+        assert_eq!(status.code(), Code::Unknown, "{status:?}");
+        assert!(status.message().contains("grpc-web"), "{status:?}");
+    }
     // OK, and no message; two messages; a message that is none, in which the status counts.
     check(
         &both(|_, send| respond(send, head(), &[("grpc-status", "0")])).await,
@@ -290,6 +301,30 @@ async fn a_server_that_goes_away_says_what_it_has_not_begun() {
     );
     let status = soon(dialled.retired()).await;
     check(&[status], Code::Unavailable, false);
+}
+
+#[tokio::test]
+async fn what_speaks_no_http2_is_said_to() {
+    use tokio::io::AsyncWriteExt;
+
+    // HTTP/1.1, and TLS that was sent no handshake.
+    for bytes in [
+        &b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n"[..],
+        b"\x15\x03\x01\x00\x02\x02\x46",
+    ] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            stream.write_all(bytes).await.unwrap();
+            stream
+        });
+        let dialled = soon(GrpcConnector::new().dial(&address.into())).await;
+        let status = dialled.unwrap_err();
+        assert_eq!(status.code(), Code::Unavailable);
+        assert!(status.message().contains("does it want https?"), "{status}");
+        drop(server.await);
+    }
 }
 
 #[tokio::test]

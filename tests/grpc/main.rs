@@ -14,5 +14,6 @@ mod reflection;
 mod right;
 mod slow;
 mod target;
+mod theirs;
 mod tls;
 mod web;

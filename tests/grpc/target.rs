@@ -36,6 +36,10 @@ pub(crate) trait Target {
     async fn stall(&self, cx: &Context) -> Result<Streaming<u64>>;
     async fn sum(&self, cx: &Context, numbers: Streaming<u64>) -> Result<u64>;
     async fn tree(&self, tree: Tree) -> Result<u64>;
+    /// So many empty items, each by itself.
+    async fn drip(&self, count: u64) -> Result<Streaming<Bytes>>;
+    /// Counts what comes, when it is let go.
+    async fn hold(&self, cx: &Context, items: Streaming<Bytes>) -> Result<u64>;
 }
 
 #[derive(Debug)]
@@ -133,6 +137,26 @@ impl Target for Handlers {
 
     async fn tree(&self, tree: Tree) -> Result<u64> {
         Ok(tree.leaf)
+    }
+
+    async fn drip(&self, count: u64) -> Result<Streaming<Bytes>> {
+        let items = futures_util::stream::unfold(0, move |at| async move {
+            tokio::task::yield_now().await;
+            (at < count).then_some((Ok(Bytes::new()), at + 1))
+        });
+        Ok(Streaming::new(items))
+    }
+
+    async fn hold(&self, cx: &Context, mut items: Streaming<Bytes>) -> Result<u64> {
+        self.0.begin(cx);
+        let mut go = self.0.go.subscribe();
+        go.wait_for(|go| *go).await.unwrap();
+        let mut count = 0;
+        while let Some(item) = items.next().await {
+            item?;
+            count += 1;
+        }
+        Ok(count)
     }
 }
 

@@ -140,7 +140,9 @@ async fn errors_are_seen() {
     // What is no base64.
     let request = post("Echo", "application/grpc-web-text").body(Bytes::from("!!!!").into());
     let response = send(&server, request.unwrap()).await;
-    assert_ne!(response.headers()["grpc-status"], "0");
+    assert_eq!(response.headers()["grpc-status"], "13");
+    let message = &response.headers()["grpc-message"];
+    assert!(message.to_str().unwrap().contains("not base64"));
 }
 
 #[tokio::test]
@@ -192,6 +194,10 @@ async fn what_http1_cannot_carry_is_said() {
             post("Echo", "application/grpc").body(framed(b"").into()),
             505,
         ),
+        (
+            post("Echo", "application/grpc+proto").body(framed(b"").into()),
+            505,
+        ),
         (post("Echo", "application/json").body(Full::default()), 415),
         (
             Request::get("/")
@@ -232,4 +238,54 @@ async fn a_page_that_goes_away_drops_its_handler() {
     connection.abort();
     drop(response);
     soon(subject.ended(1)).await;
+}
+
+#[tokio::test]
+async fn a_page_that_does_not_read_holds_its_call_until_the_deadline() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    let (server, subject) = serve().await;
+    let mut stream = TcpStream::connect(server.local_addr().unwrap())
+        .await
+        .unwrap();
+    // An endless stream of 64 KiB each, of which nothing is read.
+    let body = framed(&[0x10, 0x80, 0x80, 4]);
+    let head = format!(
+        "POST /raw.v1.Target/Pour HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/grpc-web\r\n\
+         grpc-timeout: 200m\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(&body).await.unwrap();
+    soon(subject.begins.notified()).await;
+    soon(subject.ended(1)).await;
+    // And the connection is closed, for there was no room for the end.
+    soon(async {
+        while server.connections() > 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let mut read = Vec::new();
+    let _ = soon(stream.read_to_end(&mut read)).await;
+    assert!(!read.ends_with(b"0\r\n\r\n"), "it was cut");
+}
+
+#[tokio::test]
+async fn a_stream_that_outlasts_a_shutdown_is_ended_in_words() {
+    let (server, subject) = serve().await;
+    let address = server.local_addr().unwrap();
+    let request = post("Stall", "application/grpc-web").body(Full::<Bytes>::from(framed(b"")));
+    let stream = TcpStream::connect(address).await.unwrap();
+    let (mut send, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    let response = soon(send.send_request(request.unwrap())).await.unwrap();
+    soon(subject.begins.notified()).await;
+    soon(server.shutdown(std::time::Duration::from_millis(50))).await;
+    let body = soon(response.into_body().collect()).await.unwrap();
+    let (messages, trailers) = read(body.to_bytes());
+    assert_eq!(messages.len(), 1);
+    assert!(trailers.contains("grpc-status:14\r\n"), "{trailers}");
 }

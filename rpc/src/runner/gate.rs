@@ -65,8 +65,11 @@ impl Gate {
     }
 }
 
-/// The transport that a refusal of a [`Gate`] names.
+/// The transport that a refusal of a [`Gate`] names. Of what a handler passes on from another server, it is not said to this caller.
 pub(super) fn carried_by(status: &Status) -> Option<Transport> {
+    if status.was_accepted() {
+        return None;
+    }
     // Most statuses have no metadata.
     Transport::from_name(status.metadata().get(CARRIED_BY)?)
 }

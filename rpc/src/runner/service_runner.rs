@@ -248,14 +248,27 @@ impl Running {
 
 /// That a strategy can be kept to.
 fn check(strategy: &MigrationStrategy, router: &Router, mode: Mode) -> Result<()> {
+    match mistake(strategy, router, mode) {
+        None => Ok(()),
+        Some((what, why)) => Err(Status::invalid_argument(format!("{what}: {why}"))),
+    }
+}
+
+/// Why a strategy cannot be kept to: the key and its value, and what is wrong with it.
+pub(super) fn mistake(
+    strategy: &MigrationStrategy,
+    router: &Router,
+    mode: Mode,
+) -> Option<(String, String)> {
     let names = || router.services().map(|service| service.name);
+    let of_service = |name: &str| format!("migration.services.{name:?}.carry");
     for (name, carry) in strategy.services() {
         if !names().any(|known| known == name) {
             let known: Vec<&str> = names().collect();
-            return Err(Status::invalid_argument(format!(
-                "migration.services.{name:?} = {:?}: no such service is served here; those are {known:?}",
-                carry.name()
-            )));
+            return Some((
+                format!("{} = {:?}", of_service(name), carry.name()),
+                format!("no such service is served here; those are {known:?}"),
+            ));
         }
     }
     for name in names() {
@@ -264,12 +277,21 @@ fn check(strategy: &MigrationStrategy, router: &Router, mode: Mode) -> Result<()
             .into_iter()
             .any(|transport| mode.serves(transport) && carry.on(transport));
         if !served {
-            return Err(Status::invalid_argument(format!(
-                "migration: {name} is carried by {:?}, and mode = {:?} does not serve that; let both carry it, or set the mode to \"dual\"",
-                carry.name(),
-                mode.name()
-            )));
+            let is_named = strategy.services().any(|(named, _)| named == name);
+            let key = if is_named {
+                of_service(name)
+            } else {
+                "migration.carry".to_owned()
+            };
+            return Some((
+                format!("{key} = {:?}", carry.name()),
+                format!(
+                    "that is all that carries {name}, and mode = {:?} does not serve it; allowed is \"both\" or {:?}, or the mode \"dual\"",
+                    mode.name(),
+                    mode.name()
+                ),
+            ));
         }
     }
-    Ok(())
+    None
 }

@@ -370,8 +370,10 @@ impl Ended {
         Ok(metadata)
     }
 
-    /// Adds what the handler wanted to send to the status: a call that fails has one block of metadata, its last.
-    fn fail(&self, mut status: Status) -> Status {
+    /// The status of a call whose handler has failed. What that wanted to send is added: a call that fails has one block of metadata,
+    /// its last.
+    fn fail(&self, status: Status) -> Status {
+        let mut status = status.of_handler();
         let Some(context) = &self.0 else {
             return status;
         };

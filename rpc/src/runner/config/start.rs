@@ -13,7 +13,7 @@ use crate::transport::grpc::GrpcServer;
 #[cfg(feature = "iroh")]
 use crate::transport::iroh::{ALPN, Endpoint, IrohServer, SecretKey, presets, transport_config};
 use crate::{
-    runner::{Migration, ServiceRunner, Transport},
+    runner::{Migration, ServiceRunner, Transport, service_runner::mistake},
     server::Router,
 };
 
@@ -21,8 +21,13 @@ impl RunnerConfig {
     /// A runner for `router` as the configuration says, its addresses bound; [`ServiceRunner::start`] serves.
     ///
     /// # Errors
-    /// A file that cannot be read, or an address that cannot be bound, with its key.
+    /// A service that is carried by what is not served, or does not exist; a file that cannot be read, or an address that cannot be
+    /// bound: each with its key.
     pub async fn runner(&self, router: Router) -> Result<ServiceRunner, ConfigError> {
+        // Before anything is bound.
+        if let Some((what, why)) = mistake(&self.migration, &router, self.mode) {
+            return Err(ConfigError::one("", what, why));
+        }
         let runner =
             ServiceRunner::new(router, self.mode).migration(Migration::new(self.migration.clone()));
         #[cfg(feature = "iroh")]

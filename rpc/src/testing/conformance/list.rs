@@ -94,6 +94,7 @@ macro_rules! conformance {
                 keep_their_details
                 keep_their_metadata
                 of_the_services_own_come_back_as_they_were
+                of_other_servers_are_the_handlers_own
                 of_an_unknown_method
                 of_an_unknown_service;
             metadata:

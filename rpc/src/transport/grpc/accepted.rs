@@ -29,6 +29,7 @@ use super::{
     served::{Accepted, Ending, ResponseBody, drained, was_cut},
     shared::Shared,
     stream::{Pump, RecvBody},
+    unread::{Metered, Unread},
 };
 use crate::call::Peer;
 
@@ -36,7 +37,7 @@ use crate::call::Peer;
 ///
 /// # Errors
 /// What came is no HTTP/2, or the connection was lost.
-pub(super) async fn open<I>(config: &GrpcConfig, io: I) -> io::Result<Connection<I, Bytes>>
+pub(super) async fn open<I>(config: &GrpcConfig, io: I) -> io::Result<Opened<I>>
 where
     I: AsyncRead + AsyncWrite + Unpin,
 {
@@ -50,14 +51,24 @@ where
         // As many as may be in flight: a client that gives up all its calls at once means no harm.
         .max_pending_accept_reset_streams(config.max_calls_per_connection as usize)
         .max_send_buffer_size(SEND_BUFFER_BYTES);
-    builder.handshake(io).await.map_err(io::Error::other)
+    let unread = Arc::default();
+    let handshake = builder.handshake(Metered::new(io, &unread));
+    let h2 = handshake.await.map_err(io::Error::other)?;
+    Ok(Opened { h2, unread })
+}
+
+/// A connection on which HTTP/2 has begun.
+pub(super) struct Opened<I> {
+    h2: Connection<Metered<I>, Bytes>,
+    unread: Arc<Unread>,
 }
 
 /// Serves the calls of a connection, until the peer closes it, does not answer any more, or the server has drained it.
-pub(super) async fn serve<I>(shared: &Arc<Shared>, mut h2: Connection<I, Bytes>, peer: Peer)
+pub(super) async fn serve<I>(shared: &Arc<Shared>, opened: Opened<I>, peer: Peer)
 where
     I: AsyncRead + AsyncWrite + Unpin,
 {
+    let Opened { mut h2, unread } = opened;
     let mut alive = shared
         .config
         .keep_alive
@@ -66,9 +77,15 @@ where
     let mut drain = shared.drained();
     let mut ending = None;
     loop {
+        let accepted = poll_fn(|cx| {
+            let accepted = h2.poll_accept(cx);
+            unread.look();
+            accepted
+        });
         tokio::select! {
-            accepted = h2.accept() => match accepted {
+            accepted = accepted => match accepted {
                 Some(Ok((request, respond))) => {
+                    let request = request.map(|stream| RecvBody::new(stream, &unread));
                     start(serve_call(Arc::clone(&connection), request, respond)).await;
                 }
                 Some(Err(error)) => {
@@ -105,14 +122,14 @@ async fn start(call: impl Future<Output = ()> + Send + 'static) {
 
 async fn serve_call(
     connection: Arc<Accepted>,
-    request: http::Request<h2::RecvStream>,
+    request: http::Request<RecvBody>,
     mut respond: SendResponse<Bytes>,
 ) {
     // Kept until the end of the response.
     let place = connection.shared.begin();
     let answered = {
         let refusal = place.as_ref().err().cloned();
-        let mut answer = pin!(connection.answer(refusal, request.map(RecvBody::new)));
+        let mut answer = pin!(connection.answer(refusal, request));
         let mut cut = pin!(connection.cut.notified());
         poll_fn(|cx| {
             if let Poll::Ready(response) = answer.as_mut().poll(cx) {

@@ -2,6 +2,7 @@
 //! Where requests come from, and how responses leave, is not known here.
 
 use std::{
+    error::Error as StdError,
     fmt,
     future::poll_fn,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -26,7 +27,9 @@ use super::{
     headers::{self, GRPC_ACCEPT_ENCODING, GRPC_ENCODING, GRPC_TIMEOUT, PRIORITY},
     inbound::{Inbound, Requests},
     outbound::{Outbound, Side},
-    status, timeout,
+    status,
+    stream::LeftUnread,
+    timeout,
 };
 use crate::{
     call::{Body, Method, Peer, Request, Response, check_metadata},
@@ -99,7 +102,8 @@ pub(super) async fn answer<D, B>(
 ) -> http::Response<Outbound>
 where
     D: Dispatch,
-    B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
+    B: HttpBody<Data = Bytes> + LeftUnread + Send + Unpin + 'static,
+    B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
     let (parts, body) = request.into_parts();
     match content_type(&parts) {
@@ -204,7 +208,8 @@ async fn dispatched<D: Dispatch>(dispatch: &D, request: Request) -> Result<Respo
 /// The requests: a single one that has come already as it is, everything else as it comes.
 async fn read_body<B>(mut inbound: Inbound<B>, method: &Method) -> Result<Body>
 where
-    B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
+    B: HttpBody<Data = Bytes> + LeftUnread + Send + Unpin + 'static,
+    B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
     let single = method
         .descriptor()
@@ -217,6 +222,7 @@ where
             Poll::Pending => {}
         }
     }
+    inbound.left_unread();
     Ok(Body::stream(Requests(inbound)))
 }
 
@@ -295,7 +301,7 @@ impl Incoming {
 
 /// # Errors
 /// `INTERNAL` if the time-out cannot be read, `DEADLINE_EXCEEDED` if it is over already.
-fn deadline(headers: &HeaderMap, method: &Method) -> Result<Option<Instant>> {
+pub(super) fn deadline(headers: &HeaderMap, method: &Method) -> Result<Option<Instant>> {
     let Some(value) = headers.get(GRPC_TIMEOUT) else {
         return Ok(None);
     };
@@ -321,6 +327,13 @@ enum ContentType {
     OtherCodec(String),
     /// With the header that says what would be right.
     NotGrpc(StatusCode, HeaderName, HeaderValue),
+}
+
+/// Whether it is gRPC's own type, of whatever codec, and not another whose name begins so.
+pub(super) fn is_grpc(content_type: Option<&HeaderValue>) -> bool {
+    content_type
+        .and_then(|value| value.as_bytes().strip_prefix(b"application/grpc"))
+        .is_some_and(|rest| matches!(rest, [] | [b'+' | b';', ..]))
 }
 
 fn content_type(parts: &Parts) -> ContentType {

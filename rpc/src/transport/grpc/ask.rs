@@ -13,12 +13,14 @@ use http_body::Body as HttpBody;
 use tokio::time::Instant;
 
 use super::{
-    answer::priority_name,
+    answer::{is_grpc, priority_name},
     encoding::{self, Encoding},
     headers::{self, GRPC_ACCEPT_ENCODING, GRPC_ENCODING, GRPC_TIMEOUT, PRIORITY},
     inbound::{Inbound, Next, Responses},
     outbound::{Outbound, Side},
-    status, timeout,
+    status,
+    stream::LeftUnread,
+    timeout,
 };
 use crate::{
     call::{Body, Method, Request, Response},
@@ -181,7 +183,7 @@ impl Asked {
         guard: G,
     ) -> Result<Response>
     where
-        B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
+        B: HttpBody<Data = Bytes> + LeftUnread + Send + Unpin + 'static,
         B::Error: Into<Box<dyn StdError + Send + Sync>>,
         G: Send + Unpin + 'static,
     {
@@ -207,6 +209,7 @@ impl Asked {
             let (message, trailers) = read_one(&mut responses).await?;
             Body::one(message).with_trailers(trailers)
         } else {
+            responses.inbound.left_unread();
             Body::stream(responses)
         };
         Ok(Response { metadata, body })
@@ -220,13 +223,13 @@ impl Asked {
         if status != StatusCode::OK {
             return Err(status::of_http(status));
         }
-        let content_type = block.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
-        if !content_type.is_some_and(|value| value.starts_with(b"application/grpc")) {
+        let content_type = block.get(CONTENT_TYPE);
+        if !is_grpc(content_type) {
             return Err(Status::unknown(format!(
                 "{}: the answer is not gRPC: its content-type is {:?}",
                 self.path(),
                 content_type
-                    .map(String::from_utf8_lossy)
+                    .map(|value| String::from_utf8_lossy(value.as_bytes()))
                     .unwrap_or_default()
             )));
         }

@@ -11,6 +11,7 @@ use std::{
 
 use bytes::Bytes;
 use h2::client::SendRequest;
+use http::uri::Scheme;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     runtime::Handle,
@@ -29,6 +30,7 @@ use super::{
     outbound::Outbound,
     status::{self, Sent},
     stream::{Pump, RecvBody},
+    unread::{Metered, Unread},
 };
 use crate::{
     call::{Request, Response},
@@ -55,6 +57,7 @@ pub(super) struct Settings {
 
 struct Inner {
     send: SendRequest<Bytes>,
+    unread: Arc<Unread>,
     origin: Origin,
     terms: Arc<Terms>,
     oneway: Oneway,
@@ -87,8 +90,11 @@ impl GrpcConnection {
             .max_send_buffer_size(SEND_BUFFER_BYTES)
             .initial_max_send_streams(UNSAID)
             .enable_push(false);
-        let (send, mut connection) = builder.handshake(io).await?;
-        settled(&send, &mut connection).await?;
+        let unread = Arc::default();
+        let (send, mut connection) = builder.handshake(Metered::new(io, &unread)).await?;
+        settled(&send, &mut connection, &unread)
+            .await
+            .map_err(|error| explained(error, &origin))?;
         let alive = keep_alive.and_then(|config| Some(Alive::new(config, connection.ping_pong()?)));
         let (retire, retired) = watch::channel(None);
         let (handles, gone) = oneshot::channel();
@@ -96,6 +102,7 @@ impl GrpcConnection {
             connection,
             Watched {
                 probe: Some(send.clone()),
+                unread: Arc::clone(&unread),
                 gone,
                 alive,
                 retire,
@@ -103,6 +110,7 @@ impl GrpcConnection {
         ));
         Ok(Self(Arc::new(Inner {
             send,
+            unread,
             origin,
             terms,
             oneway: Oneway::default(),
@@ -153,7 +161,8 @@ impl GrpcConnection {
         .map_err(|error| status::of_error(error, asked.path(), Sent::Maybe))?;
         // What is left to send goes on while the responses are read, and ends with them.
         let sending = pump.map(|pump| Sending::spawn(&inner.runtime, pump));
-        asked.answered(response.map(RecvBody::new), sending).await
+        let response = response.map(|stream| RecvBody::new(stream, &inner.unread));
+        asked.answered(response, sending).await
     }
 }
 
@@ -187,17 +196,38 @@ const UNSAID: usize = 0;
 async fn settled<I>(
     send: &SendRequest<Bytes>,
     connection: &mut h2::client::Connection<I, Bytes>,
+    unread: &Unread,
 ) -> Result<(), Error>
 where
     I: AsyncRead + AsyncWrite + Unpin,
 {
-    poll_fn(|cx| match Pin::new(&mut *connection).poll(cx) {
-        Poll::Ready(Err(error)) => Poll::Ready(Err(error.into())),
-        Poll::Ready(Ok(())) => Poll::Ready(Err("the server closed the connection".into())),
-        Poll::Pending if send.current_max_send_streams() == UNSAID => Poll::Pending,
-        Poll::Pending => Poll::Ready(Ok(())),
+    poll_fn(|cx| {
+        let polled = Pin::new(&mut *connection).poll(cx);
+        unread.look();
+        match polled {
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error.into())),
+            Poll::Ready(Ok(())) => Poll::Ready(Err("the server closed the connection".into())),
+            Poll::Pending if send.current_max_send_streams() == UNSAID => Poll::Pending,
+            Poll::Pending => Poll::Ready(Ok(())),
+        }
     })
     .await
+}
+
+/// Says what mostly is behind it if what came was no HTTP/2 at all.
+fn explained(error: Error, origin: &Origin) -> Error {
+    let is_nonsense = error
+        .downcast_ref()
+        .is_some_and(|error: &h2::Error| error.is_go_away() && error.is_library());
+    if !is_nonsense {
+        return error;
+    }
+    let wanted = if origin.scheme == Some(Scheme::HTTPS) {
+        "is it a gRPC server?"
+    } else {
+        "is it a gRPC server, and does it want https?"
+    };
+    format!("what answered speaks no HTTP/2 ({error}); {wanted}").into()
 }
 
 /// Sends the rest of the requests; dropped, it gives them up, and HTTP/2 resets the stream.
@@ -220,6 +250,7 @@ impl Drop for Sending {
 struct Watched {
     /// Tells whether the connection takes new calls; `None` when nobody asks any more.
     probe: Option<SendRequest<Bytes>>,
+    unread: Arc<Unread>,
     gone: oneshot::Receiver<()>,
     alive: Option<Alive>,
     retire: watch::Sender<Option<Status>>,
@@ -263,7 +294,9 @@ where
     let end = poll_fn(|cx| {
         // Twice: what the connection has read may have retired it, and a handle that goes may have been all that kept it.
         for _ in 0..2 {
-            if let Poll::Ready(end) = connection.as_mut().poll(cx) {
+            let polled = connection.as_mut().poll(cx);
+            watched.unread.look();
+            if let Poll::Ready(end) = polled {
                 return Poll::Ready(match end {
                     Ok(()) => "was closed".to_owned(),
                     Err(error) => format!("was lost: {error}"),

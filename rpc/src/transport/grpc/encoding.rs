@@ -109,15 +109,18 @@ pub(super) const MIN_COMPRESSED_BYTES: usize = 128;
 
 #[cfg(feature = "grpc-compression")]
 mod codecs {
-    use std::io::{Read, Result, Write};
+    use std::io::{Error, Read, Result, Write};
 
-    use flate2::{Compression, read::MultiGzDecoder, write::GzEncoder};
+    use flate2::{Compression, bufread::GzDecoder, write::GzEncoder};
 
     use super::Encoding;
 
     /// The largest window that a compressed message may ask for, as a power of two: 8 MiB, what
     /// [RFC 8878](https://www.rfc-editor.org/rfc/rfc8878#section-3.1.1.1.2) asks every reader to have.
     const MAX_WINDOW_LOG: u32 = 23;
+
+    /// The most members that a `gzip` message may be made of. Empty ones have 20 bytes, and each costs as much as thousands of bytes.
+    const MAX_MEMBERS: usize = 256;
 
     pub(super) fn compress(encoding: Encoding, message: &[u8]) -> Result<Vec<u8>> {
         match encoding {
@@ -136,19 +139,29 @@ mod codecs {
         message: &[u8],
         limit_bytes: usize,
     ) -> Result<Vec<u8>> {
-        let read = |decoder: &mut dyn Read| {
-            let mut whole = Vec::new();
-            decoder
-                .take(limit_bytes as u64 + 1)
-                .read_to_end(&mut whole)?;
-            Ok(whole)
-        };
+        let mut whole = Vec::new();
+        let most = limit_bytes as u64 + 1;
         match encoding {
-            Encoding::Gzip => read(&mut MultiGzDecoder::new(message)),
+            Encoding::Gzip => {
+                let mut rest = message;
+                for _ in 0..MAX_MEMBERS {
+                    let missing = most - whole.len() as u64;
+                    let mut member = GzDecoder::new(rest);
+                    (&mut member).take(missing).read_to_end(&mut whole)?;
+                    rest = member.into_inner();
+                    if rest.is_empty() || whole.len() as u64 == most {
+                        return Ok(whole);
+                    }
+                }
+                Err(Error::other(format!(
+                    "it has more than {MAX_MEMBERS} members"
+                )))
+            }
             Encoding::Zstd => {
                 let mut decoder = zstd::stream::read::Decoder::with_buffer(message)?;
                 decoder.window_log_max(MAX_WINDOW_LOG)?;
-                read(&mut decoder)
+                decoder.take(most).read_to_end(&mut whole)?;
+                Ok(whole)
             }
         }
     }
@@ -207,6 +220,26 @@ mod tests {
             let status = encoding.decompress(&bomb, 1 << 20, "/a/B").unwrap_err();
             assert_eq!(status.code(), Code::ResourceExhausted);
         }
+    }
+
+    #[test]
+    fn gzip_may_have_several_members_and_not_any_number() {
+        let member = |data: &[u8]| Encoding::Gzip.compress(data).unwrap();
+        let joined = |members: &[Vec<u8>]| members.concat();
+        let two = joined(&[member(b"one "), member(b""), member(b"two")]);
+        let back = Encoding::Gzip.decompress(&two, 7, "/a/B").unwrap();
+        assert_eq!(back, b"one two");
+        let status = Encoding::Gzip.decompress(&two, 6, "/a/B").unwrap_err();
+        assert_eq!(status.code(), Code::ResourceExhausted);
+        // What follows the last one is no padding.
+        let status = Encoding::Gzip.decompress(&joined(&[member(b"a"), vec![0; 20]]), 9, "/a/B");
+        assert_eq!(status.unwrap_err().code(), Code::Internal);
+        let bomb = member(b"").repeat(257);
+        let status = Encoding::Gzip.decompress(&bomb, 9, "/a/B").unwrap_err();
+        assert_eq!(status.code(), Code::Internal);
+        assert!(status.message().contains("256 members"), "{status}");
+        let most = member(b"").repeat(256);
+        assert!(Encoding::Gzip.decompress(&most, 9, "/a/B").is_ok());
     }
 
     #[test]

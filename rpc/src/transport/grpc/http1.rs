@@ -2,7 +2,7 @@
 
 use std::{
     convert::Infallible,
-    future::poll_fn,
+    future::{Future, pending, poll_fn},
     io,
     pin::{Pin, pin},
     sync::Arc,
@@ -11,17 +11,21 @@ use std::{
 };
 
 use bytes::{Buf, Bytes, BytesMut};
-use http::{HeaderValue, StatusCode, header::CONTENT_TYPE};
+use http::{StatusCode, header::CONTENT_TYPE};
 use http_body::{Body as HttpBody, Frame};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf},
+    sync::{futures::OwnedNotified, watch},
+    time::{Instant, sleep_until},
+};
 
 use super::{
-    answer::refused,
+    answer::{is_grpc, refused},
     config::MAX_HEADER_BYTES,
     outbound::Outbound,
-    served::{Accepted, Ending, ResponseBody, drained, was_cut},
+    served::{Accepted, Ending, LINGER, ResponseBody, drained, was_cut},
     shared::{InFlight, Shared},
 };
 use crate::call::Peer;
@@ -125,9 +129,10 @@ where
 {
     let connection = Arc::new(Accepted::new(shared, peer));
     let called = Arc::clone(&connection);
+    let (until, mut answering) = watch::channel(None);
     let service = service_fn(move |request| {
-        let connection = Arc::clone(&called);
-        async move { Ok::<_, Infallible>(answer(&connection, request).await) }
+        let (connection, until) = (Arc::clone(&called), until.clone());
+        async move { Ok::<_, Infallible>(answer(&connection, until, request).await) }
     });
     let mut builder = http1::Builder::new();
     builder
@@ -151,6 +156,33 @@ where
             }
             over = Ending::next(&mut ending, &connection) => if over {
                 return;
+            },
+            // An answer ends itself, but is not asked to while its reader does not read.
+            () = overdue(&mut answering) => {
+                tracing::debug!(peer = %connection.peer, "an answer was not read within its deadline");
+                return;
+            }
+        }
+    }
+}
+
+/// Resolves when an answer has not left by its deadline.
+///
+/// # Cancel safety
+/// Can be dropped and asked again.
+async fn overdue(answering: &mut watch::Receiver<Option<Instant>>) {
+    loop {
+        let until = *answering.borrow_and_update();
+        let late = async {
+            match until {
+                Some(until) => sleep_until(until + LINGER).await,
+                None => pending().await,
+            }
+        };
+        tokio::select! {
+            () = late => return,
+            changed = answering.changed() => if changed.is_err() {
+                return pending().await;
             }
         }
     }
@@ -158,11 +190,11 @@ where
 
 async fn answer(
     connection: &Accepted,
+    until: watch::Sender<Option<Instant>>,
     request: http::Request<Incoming>,
-) -> http::Response<Counted> {
+) -> http::Response<Answer> {
     let place = connection.shared.begin();
-    let grpc = HeaderValue::from_static("application/grpc");
-    let response = if request.headers().get(CONTENT_TYPE) == Some(&grpc) {
+    let response = if is_grpc(request.headers().get(CONTENT_TYPE)) {
         // It has no trailers to answer in.
         let mut response = http::Response::new(ResponseBody::Ours(Outbound::nothing()));
         *response.status_mut() = StatusCode::HTTP_VERSION_NOT_SUPPORTED;
@@ -180,30 +212,54 @@ async fn answer(
         })
         .await
     };
-    response.map(|body| Counted {
-        body,
-        _place: place.ok(),
+    response.map(|body| {
+        until.send_replace(body.deadline());
+        Answer {
+            body,
+            cut: Some(Box::pin(Arc::clone(&connection.cut).notified_owned())),
+            until,
+            _place: place.ok(),
+        }
     })
 }
 
 /// The body of a response, whose call is in flight until its end.
-struct Counted {
+struct Answer {
     body: ResponseBody,
+    /// `None` once it was cut.
+    cut: Option<Pin<Box<OwnedNotified>>>,
+    until: watch::Sender<Option<Instant>>,
     _place: Option<InFlight>,
 }
 
-impl HttpBody for Counted {
+impl HttpBody for Answer {
     type Data = Bytes;
     type Error = Box<dyn std::error::Error + Send + Sync>;
 
     fn poll_frame(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+        let this = self.get_mut();
+        let frame = Pin::new(&mut this.body).poll_frame(cx);
+        if frame.is_pending()
+            && let Some(cut) = &mut this.cut
+            && cut.as_mut().poll(cx).is_ready()
+        {
+            this.cut = None;
+            this.body.cut(was_cut());
+            return Pin::new(&mut this.body).poll_frame(cx);
+        }
+        frame
     }
 
     fn is_end_stream(&self) -> bool {
         self.body.is_end_stream()
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        self.until.send_replace(None);
     }
 }

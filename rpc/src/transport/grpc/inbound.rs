@@ -2,6 +2,7 @@
 
 use std::{
     error::Error as StdError,
+    fmt,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -16,6 +17,7 @@ use super::{
     encoding::Encoding,
     frame::{BadFlag, Deframer, Prefix},
     status::{self, Sent},
+    stream::LeftUnread,
 };
 use crate::{
     call::{BodyStream, Method, check_size},
@@ -64,6 +66,16 @@ impl<B: HttpBody<Data = Bytes> + Unpin> Inbound<B> {
             held: None,
             trailers: HeaderMap::new(),
             ahead: None,
+        }
+    }
+
+    /// Who reads the rest may take any time for it.
+    pub(super) fn left_unread(&mut self)
+    where
+        B: LeftUnread,
+    {
+        if let Some(body) = &mut self.body {
+            body.left_unread();
         }
     }
 
@@ -195,10 +207,26 @@ impl<B: HttpBody<Data = Bytes> + Unpin> Inbound<B> {
     }
 }
 
+/// What a body cannot be read with that was not lost: its sender has made it wrong.
+#[derive(Debug)]
+pub(super) struct Malformed(pub(super) &'static str);
+
+impl fmt::Display for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl StdError for Malformed {}
+
 /// The requests of a call, on the server.
 pub(super) struct Requests<B>(pub(super) Inbound<B>);
 
-impl<B: HttpBody<Data = Bytes> + Unpin> Requests<B> {
+impl<B> Requests<B>
+where
+    B: HttpBody<Data = Bytes> + Unpin,
+    B::Error: Into<Box<dyn StdError + Send + Sync>>,
+{
     /// What a handler is told.
     pub(super) fn status(path: &str, broken: Broken<B::Error>) -> Status {
         match broken {
@@ -206,14 +234,33 @@ impl<B: HttpBody<Data = Bytes> + Unpin> Requests<B> {
             Broken::Cut => Status::internal(format!(
                 "{path}: the requests end in the middle of a message"
             )),
-            Broken::Body(_) => Status::cancelled(format!(
-                "{path}: the caller gave up, or its connection was lost"
-            )),
+            Broken::Body(error) => match malformed(&*error.into()) {
+                Some(Malformed(what)) => Status::internal(format!("{path}: {what}")),
+                None => Status::cancelled(format!(
+                    "{path}: the caller gave up, or its connection was lost"
+                )),
+            },
         }
     }
 }
 
-impl<B: HttpBody<Data = Bytes> + Unpin + Send> BodyStream for Requests<B> {
+/// What is malformed, if that is behind an error.
+fn malformed<'e>(error: &'e (dyn StdError + 'static)) -> Option<&'e Malformed> {
+    let mut source = Some(error);
+    while let Some(error) = source {
+        if let Some(malformed) = error.downcast_ref() {
+            return Some(malformed);
+        }
+        source = error.source();
+    }
+    None
+}
+
+impl<B> BodyStream for Requests<B>
+where
+    B: HttpBody<Data = Bytes> + Unpin + Send,
+    B::Error: Into<Box<dyn StdError + Send + Sync>>,
+{
     fn poll_message(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
         let inbound = &mut self.get_mut().0;
         let message = ready!(inbound.poll_message(cx));

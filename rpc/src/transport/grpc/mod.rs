@@ -72,9 +72,11 @@ mod service;
 mod shared;
 mod status;
 mod stream;
+mod theirs;
 mod timeout;
 #[cfg(feature = "grpc-tls")]
 mod tls;
+mod unread;
 #[cfg(feature = "grpc-web")]
 mod web;
 

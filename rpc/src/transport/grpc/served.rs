@@ -21,6 +21,8 @@ use super::{
     answer::{answer, refused},
     outbound::Outbound,
     shared::Shared,
+    stream::LeftUnread,
+    theirs::{self, Theirs},
 };
 use crate::{
     call::Peer,
@@ -28,14 +30,14 @@ use crate::{
 };
 
 /// How long answers that end cut calls have to leave, before the connection is closed all the same.
-const LINGER: Duration = Duration::from_secs(1);
+pub(super) const LINGER: Duration = Duration::from_secs(1);
 
 /// One connection, as its calls share it.
 pub(super) struct Accepted {
     pub(super) shared: Arc<Shared>,
     pub(super) peer: Peer,
     /// Ends the calls in flight.
-    pub(super) cut: Notify,
+    pub(super) cut: Arc<Notify>,
 }
 
 impl Accepted {
@@ -43,7 +45,7 @@ impl Accepted {
         Self {
             shared: Arc::clone(shared),
             peer,
-            cut: Notify::new(),
+            cut: Arc::default(),
         }
     }
 
@@ -54,7 +56,7 @@ impl Accepted {
         request: http::Request<B>,
     ) -> http::Response<ResponseBody>
     where
-        B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
+        B: HttpBody<Data = Bytes> + LeftUnread + Send + Unpin + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         #[cfg(feature = "grpc-web")]
@@ -80,7 +82,7 @@ impl Accepted {
         request: http::Request<B>,
     ) -> http::Response<ResponseBody>
     where
-        B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
+        B: HttpBody<Data = Bytes> + LeftUnread + Send + Unpin + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let Self { shared, peer, .. } = self;
@@ -91,9 +93,15 @@ impl Accepted {
             return match refusal {
                 Some(status) => refused(&status).map(ResponseBody::Ours),
                 None => {
-                    let mut request = request.map(TonicBody::new);
+                    let mut request = request.map(|mut body| {
+                        body.left_unread();
+                        TonicBody::new(body)
+                    });
                     request.extensions_mut().insert(peer.clone());
-                    mounted.call(request).await.map(ResponseBody::Theirs)
+                    match theirs::call(&**mounted, request).await {
+                        Ok(response) => response.map(ResponseBody::Theirs),
+                        Err(status) => refused(&status).map(ResponseBody::Ours),
+                    }
                 }
             };
         }
@@ -163,7 +171,7 @@ pub(super) fn was_cut() -> Status {
 /// What a response is made of: by us, or by a service beside the router, and for a browser that may be wrapped.
 pub(super) enum ResponseBody {
     Ours(Outbound),
-    Theirs(TonicBody),
+    Theirs(Theirs),
     #[cfg(feature = "grpc-web")]
     Web(Box<WebBody<Self>>),
 }
@@ -172,7 +180,7 @@ impl ResponseBody {
     pub(super) fn deadline(&self) -> Option<Instant> {
         match self {
             Self::Ours(body) => body.deadline(),
-            Self::Theirs(_) => None,
+            Self::Theirs(body) => body.deadline(),
             #[cfg(feature = "grpc-web")]
             Self::Web(body) => body.inner().deadline(),
         }

@@ -121,7 +121,8 @@ impl GrpcServer {
         self
     }
 
-    /// Serves a service of tonic's beside the router. The router's layers do not see its calls.
+    /// Serves a service of tonic's beside the router. The router's layers do not see its calls, but these have their deadlines too, and
+    /// what panics there ends its own call.
     ///
     /// # Panics
     /// If the router has a service of that name, or one was added before.

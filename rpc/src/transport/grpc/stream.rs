@@ -2,20 +2,65 @@
 
 use std::{
     error::Error as StdError,
+    mem,
     pin::Pin,
-    task::{Context, Poll, ready},
+    sync::{Arc, Mutex},
+    task::{Context, Poll, Waker, ready},
 };
 
 use bytes::Bytes;
 use h2::{Reason, RecvStream, SendStream};
 use http_body::{Body as HttpBody, Frame};
 
+use super::unread::{Stored, Unread, lock};
+
 /// What comes in on an HTTP/2 stream. The peer may send on as it is read.
-pub(super) struct RecvBody(RecvStream);
+pub(super) struct RecvBody {
+    stream: Incoming,
+    unread: Arc<Unread>,
+}
+
+enum Incoming {
+    /// Read as it comes.
+    Read(RecvStream),
+    /// Waited for, or left to a reader who may stand still.
+    Left(Arc<Mutex<Stored>>),
+    /// Between the two.
+    Moving,
+}
+
+/// A body that may be left unread for as long as somebody likes.
+pub(super) trait LeftUnread {
+    /// It is, from now on.
+    fn left_unread(&mut self) {}
+}
+
+impl LeftUnread for RecvBody {
+    fn left_unread(&mut self) {
+        self.leave(None);
+    }
+}
+
+/// What HTTP is served by does what it does.
+impl LeftUnread for tonic::body::Body {}
+
+#[cfg(feature = "grpc-web")]
+impl LeftUnread for hyper::body::Incoming {}
 
 impl RecvBody {
-    pub(super) const fn new(stream: RecvStream) -> Self {
-        Self(stream)
+    pub(super) fn new(stream: RecvStream, unread: &Arc<Unread>) -> Self {
+        Self {
+            stream: Incoming::Read(stream),
+            unread: Arc::clone(unread),
+        }
+    }
+
+    fn leave(&mut self, reader: Option<&Waker>) {
+        self.stream = match mem::replace(&mut self.stream, Incoming::Moving) {
+            Incoming::Read(stream) if stream.is_end_stream() => Incoming::Read(stream),
+            Incoming::Read(stream) => Incoming::Left(self.unread.add(stream, reader.cloned())),
+            left => left,
+        };
     }
 }
 
@@ -24,29 +69,67 @@ impl HttpBody for RecvBody {
     type Error = h2::Error;
 
     fn poll_frame(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
-        Poll::Ready(match ready!(self.0.poll_data(cx)) {
-            Some(Ok(chunk)) => {
-                // Fails where the stream is over, and then there is nothing to allow.
-                let _ = self.0.flow_control().release_capacity(chunk.len());
-                Some(Ok(Frame::data(chunk)))
+        let this = self.get_mut();
+        match &mut this.stream {
+            Incoming::Read(stream) => {
+                let polled = poll_stream(stream, cx);
+                if polled.is_pending() {
+                    this.leave(Some(cx.waker()));
+                }
+                polled
             }
-            // Who wants no more of a request than came resets it so, after the whole answer.
-            Some(Err(error)) if error.reason() == Some(Reason::NO_ERROR) => None,
-            Some(Err(error)) => Some(Err(error)),
-            None => match ready!(self.0.poll_trailers(cx)) {
-                Ok(trailers) => trailers.map(|trailers| Ok(Frame::trailers(trailers))),
-                Err(error) if error.reason() == Some(Reason::NO_ERROR) => None,
-                Err(error) => Some(Err(error)),
-            },
-        })
+            Incoming::Left(stored) => {
+                let mut stored = lock(stored);
+                if let Some(chunk) = stored.take() {
+                    return Poll::Ready(Some(Ok(read(&mut stored.stream, chunk))));
+                }
+                let polled = poll_stream(&mut stored.stream, cx);
+                if polled.is_pending() {
+                    stored.waits(cx.waker());
+                }
+                polled
+            }
+            Incoming::Moving => Poll::Ready(None),
+        }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.is_end_stream()
+        match &self.stream {
+            Incoming::Read(stream) => stream.is_end_stream(),
+            Incoming::Left(stored) => {
+                let stored = lock(stored);
+                stored.is_empty() && stored.stream.is_end_stream()
+            }
+            Incoming::Moving => true,
+        }
     }
+}
+
+fn poll_stream(
+    stream: &mut RecvStream,
+    cx: &mut Context<'_>,
+) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
+    Poll::Ready(match ready!(stream.poll_data(cx)) {
+        Some(Ok(chunk)) => Some(Ok(read(stream, chunk))),
+        // Who wants no more of a request than came resets it so, after the whole answer.
+        Some(Err(error)) if error.reason() == Some(Reason::NO_ERROR) => None,
+        Some(Err(error)) => Some(Err(error)),
+        None => match ready!(stream.poll_trailers(cx)) {
+            Ok(trailers) => trailers.map(|trailers| Ok(Frame::trailers(trailers))),
+            Err(error) if error.reason() == Some(Reason::NO_ERROR) => None,
+            Err(error) => Some(Err(error)),
+        },
+    })
+}
+
+/// A chunk that is read: the peer may send as much again.
+fn read(stream: &mut RecvStream, chunk: Bytes) -> Frame<Bytes> {
+    // Fails where the stream is over, and then there is nothing to allow.
+    let _ = stream.flow_control().release_capacity(chunk.len());
+    Frame::data(chunk)
 }
 
 /// Chunks up to this are given to HTTP/2 without asking whether there is room for them on the way: it keeps them as well as we do.

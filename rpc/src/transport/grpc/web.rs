@@ -1,7 +1,6 @@
 //! gRPC-Web: what browsers send in place of gRPC, for they see no trailers, and whose pages may send it.
 
 use std::{
-    fmt,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -19,11 +18,15 @@ use http::{
 use http_body::{Body as HttpBody, Frame};
 use tonic::body::Body as TonicBody;
 
-use super::headers::{self, GRPC_DETAILS, GRPC_ENCODING, GRPC_MESSAGE, GRPC_STATUS};
+use super::{
+    headers::{self, GRPC_DETAILS, GRPC_ENCODING, GRPC_MESSAGE, GRPC_STATUS},
+    inbound::Malformed,
+};
 
 /// The pages that may call a server from a browser, by their origins such as `https://app.example.org`.
 ///
-/// Pages of the server's own origin, as behind a proxy that serves both, always may.
+/// Pages of the server's own origin, as behind a proxy that serves both, are named like any other: browsers send the origin with every
+/// call, and the name that a server is called by proves nothing, since whoever owns a name may let it point here.
 #[derive(Clone, Debug)]
 pub struct Origins(Allowed);
 
@@ -40,9 +43,12 @@ impl Origins {
         Self(Allowed::Any)
     }
 
-    /// Pages of these origins.
+    /// Pages of these origins, each a scheme, a host, and a port where it is not the usual one; without a path.
     pub fn only<O: Into<String>>(origins: impl IntoIterator<Item = O>) -> Self {
-        Self(Allowed::Only(origins.into_iter().map(Into::into).collect()))
+        let as_browsers_have_it =
+            |origin: String| origin.trim_end_matches('/').to_ascii_lowercase();
+        let origins = origins.into_iter().map(Into::into);
+        Self(Allowed::Only(origins.map(as_browsers_have_it).collect()))
     }
 
     fn allow(&self, origin: &HeaderValue) -> bool {
@@ -313,7 +319,7 @@ where
                 None if this.partial.is_empty() => break None,
                 None => {
                     this.partial.clear();
-                    break Some(Err(NotBase64.into()));
+                    break Some(Err(NOT_BASE64.into()));
                 }
             }
         })
@@ -321,7 +327,7 @@ where
 }
 
 /// Takes all whole groups of four letters.
-fn decode(partial: &mut BytesMut) -> Result<Bytes, NotBase64> {
+fn decode(partial: &mut BytesMut) -> Result<Bytes, Malformed> {
     let whole = partial.split_to(partial.len() - partial.len() % 4);
     let mut out = Vec::with_capacity(whole.len() / 4 * 3);
     // Padding ends a part, and another may follow.
@@ -332,22 +338,13 @@ fn decode(partial: &mut BytesMut) -> Result<Bytes, NotBase64> {
         let (part, after) = rest.split_at(end);
         base64::engine::general_purpose::STANDARD
             .decode_vec(part, &mut out)
-            .map_err(|_| NotBase64)?;
+            .map_err(|_| NOT_BASE64)?;
         rest = after;
     }
     Ok(out.into())
 }
 
-#[derive(Debug)]
-struct NotBase64;
-
-impl fmt::Display for NotBase64 {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the body is not base64")
-    }
-}
-
-impl std::error::Error for NotBase64 {}
+const NOT_BASE64: Malformed = Malformed("the body is not base64");
 
 #[cfg(test)]
 mod tests {
@@ -389,6 +386,23 @@ mod tests {
                 text,
                 "{value}"
             );
+        }
+    }
+
+    #[test]
+    fn origins_are_those_that_were_named() {
+        let origins = Origins::only(["https://App.example.org/", "http://localhost:8080"]);
+        for (origin, allowed) in [
+            ("https://app.example.org", true),
+            ("http://localhost:8080", true),
+            ("http://app.example.org", false),
+            ("https://app.example.org.evil.example", false),
+            ("http://localhost", false),
+            ("null", false),
+        ] {
+            let origin = HeaderValue::from_static(origin);
+            assert_eq!(origins.allow(&origin), allowed, "{origin:?}");
+            assert!(Origins::any().allow(&origin));
         }
     }
 

@@ -180,6 +180,21 @@ pub(super) async fn of_the_services_own_come_back_as_they_were(bed: &Bed) {
     }
 }
 
+pub(super) async fn of_other_servers_are_the_handlers_own(bed: &Bed) {
+    // What a handler asked had not accepted its call, and it says so with `?`. Its own call it has: to send that again may do it twice.
+    let fail = Act::Fail(Status::unavailable("the database is away").with_not_accepted());
+    for status in all_shapes(&bed.plan(Plan::before([fail.clone()]))).await {
+        check(&status, Code::Unavailable, "the database is away");
+        assert!(status.was_accepted(), "the handler has seen it: {status:?}");
+    }
+    let client = bed.plan(Plan::during([Act::Items(1, 8), fail]));
+    let mut responses = client.give(&bed.cx, Bytes::new()).await.unwrap();
+    responses.next().await.unwrap().unwrap();
+    let status = responses.next().await.unwrap().unwrap_err();
+    check(&status, Code::Unavailable, "the database is away");
+    assert!(status.was_accepted(), "the handler has seen it: {status:?}");
+}
+
 pub(super) async fn of_an_unknown_method(bed: &Bed) {
     let client = YoungerClient::new(bed.connected.channel.clone());
     let requests = || Streaming::from_iter([item(0, 8)]);
