@@ -1,6 +1,12 @@
 //! Calls of every shape between two real iroh endpoints on loopback.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use blixard_rpc::{
     Channel, Code, Result, Router, Streaming, iroh_service,
@@ -19,6 +25,7 @@ trait Echo {
     async fn count(&self, items: Streaming<String>) -> Result<u64>;
     async fn chat(&self, items: Streaming<String>) -> Result<Streaming<String>>;
     async fn boom(&self) -> Result<String>;
+    async fn dear(&self, times: u32) -> Result<Streaming<u64>>;
 }
 
 struct Server;
@@ -49,6 +56,21 @@ impl Echo for Server {
     }
     async fn boom(&self) -> Result<String> {
         panic!("boom")
+    }
+    async fn dear(&self, times: u32) -> Result<Streaming<u64>> {
+        let turns = Arc::new(AtomicU64::new(0));
+        let other = Arc::clone(&turns);
+        tokio::spawn(async move {
+            while Arc::strong_count(&other) > 1 {
+                other.fetch_add(1, Ordering::Relaxed);
+                tokio::task::yield_now().await;
+            }
+        });
+        Ok(Streaming::from_iter((0..times).map(move |_| {
+            // What takes the processor, and not only time, does the same.
+            std::thread::sleep(Duration::from_millis(2));
+            turns.load(Ordering::Relaxed)
+        })))
     }
 }
 
@@ -110,6 +132,16 @@ async fn every_shape() {
     server.shutdown(Duration::from_secs(1)).await;
     let error = client.echo(Bytes::new()).await.unwrap_err();
     assert_eq!(error.code(), Code::Unavailable, "{error}");
+}
+
+#[tokio::test]
+async fn items_that_are_dear_to_make_leave_others_their_turn() {
+    let (_server, connection) = pair().await;
+    let items = EchoClient::new(connection).dear(100).await.unwrap();
+    let turns = items.collect().await.unwrap();
+    // The runtime is one thread: what ran between two items ran in a turn of its own.
+    let most = turns.chunk_by(|a, b| a == b).map(<[u64]>::len).max();
+    assert!(most.unwrap() <= 2, "{turns:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -20,11 +20,14 @@ use crate::{
 /// A batch with so many bytes is full: what is added at once still fits.
 const FULL_BYTES: usize = BATCH_BYTES - ITEMS_PER_UNIT * (SMALL_BYTES + MAX_LENGTH_PREFIX_BYTES);
 
-/// How many items of a batch are taken for one unit of the task's budget, which the runtime means for one.
+/// How many items of a batch are taken for one unit of the task's budget, which the runtime means for one. Then the clock is asked.
 const ITEMS_PER_UNIT: usize = 8;
 
 /// A batch that has taken as long is handed on as it is, and then it is another task's turn: its items are dear to make.
 const DEAR: Duration = Duration::from_millis(1);
+
+/// More units than the runtime gives a task for one turn.
+const BUDGET_UNITS: usize = 1024;
 
 /// The items of a stream, encoded one by one, or as many together as are ready.
 pub(crate) struct Encoded<T: 'static, E> {
@@ -38,6 +41,8 @@ pub(crate) struct Encoded<T: 'static, E> {
     whole_bytes: usize,
     /// What came when there was a batch to be handed on first.
     next: Option<Option<Result<Bytes>>>,
+    /// How many items are taken before the clock is asked: one while they are dear, or while it is not known, then ever more.
+    items_per_unit: usize,
     /// Whether others have a turn before the next item.
     yields: bool,
 }
@@ -59,6 +64,7 @@ impl<T: 'static, E: CallError> Encoded<T, E> {
             batch: BytesMut::new(),
             whole_bytes: 0,
             next: None,
+            items_per_unit: 1,
             yields: false,
         }
     }
@@ -88,15 +94,15 @@ impl<T: 'static, E: CallError> Encoded<T, E> {
             return Poll::Ready(next.map(|message| message.map(Batch::one)));
         }
         if mem::take(&mut self.yields) {
-            cx.waker().wake_by_ref();
+            end_turn(cx);
             return Poll::Pending;
         }
-        let mut begin = None;
+        let mut begin = (self.items_per_unit == 1).then(Instant::now);
         while self.whole_bytes < FULL_BYTES {
             let Poll::Ready(turn) = poll_proceed(cx) else {
                 break;
             };
-            for _ in 0..ITEMS_PER_UNIT {
+            for _ in 0..self.items_per_unit {
                 let Poll::Ready(item) = Pin::new(&mut self.stream).poll_next(cx) else {
                     return self.end_pending();
                 };
@@ -109,9 +115,10 @@ impl<T: 'static, E: CallError> Encoded<T, E> {
                 }
             }
             if begin.get_or_insert_with(Instant::now).elapsed() > DEAR {
-                self.yields = true;
+                (self.yields, self.items_per_unit) = (true, 1);
                 break;
             }
+            self.items_per_unit = ITEMS_PER_UNIT.min(2 * self.items_per_unit);
         }
         self.end_pending()
     }
@@ -150,6 +157,19 @@ impl<T: 'static, E: CallError> Encoded<T, E> {
         self.whole_bytes = 0;
         Batch::written(self.batch.split().freeze())
     }
+}
+
+/// Ends the task's turn: also for whoever asks again before it has returned, as a writer does that has more to do.
+fn end_turn(cx: &mut Context<'_>) {
+    for _ in 0..BUDGET_UNITS {
+        match poll_proceed(cx) {
+            Poll::Ready(turn) => turn.made_progress(),
+            // The task is woken when the runtime has seen to timers and sockets, too.
+            Poll::Pending => return,
+        }
+    }
+    // Without a runtime there is no end of it.
+    cx.waker().wake_by_ref();
 }
 
 #[cfg(test)]
@@ -219,20 +239,51 @@ mod tests {
     }
 
     #[test]
-    fn items_that_are_dear_to_make_go_soon_and_let_others_run() {
-        let items = std::iter::repeat_with(|| {
-            sleep(DEAR / 4);
+    fn items_that_are_dear_to_make_go_at_once_and_let_others_run() {
+        let mut made = 0;
+        let items = std::iter::repeat_with(move || {
+            made += 1;
+            // After many that are cheap.
+            if made > 10_000 {
+                sleep(2 * DEAR);
+            }
             small()
         });
         let mut stream = encoded(items);
         let cx = &mut Context::from_waker(Waker::noop());
+        let mut cheap = 10_000_isize;
+        let mut next = |cheap: &mut isize| loop {
+            if let Poll::Ready(Some(Ok(batch))) = stream.poll_batch(cx) {
+                let count = batch.count();
+                *cheap -= isize::try_from(count).unwrap();
+                return count;
+            }
+        };
+        while cheap > 0 {
+            next(&mut cheap);
+        }
+        assert!(cheap > -(ITEMS_PER_UNIT as isize), "{cheap}: seen at once");
         for _ in 0..3 {
-            let Poll::Ready(Some(Ok(batch))) = stream.poll_batch(cx) else {
-                panic!("the items are ready");
-            };
-            // The clock is asked when the first few have gone.
-            assert_eq!(batch.count(), 2 * ITEMS_PER_UNIT);
-            assert!(stream.poll_batch(cx).is_pending());
+            assert_eq!(next(&mut cheap), 1);
+        }
+    }
+
+    #[tokio::test]
+    async fn whoever_asks_twice_before_others_ran_is_not_served_before_them() {
+        let mut stream = encoded(std::iter::repeat_with(|| {
+            sleep(2 * DEAR);
+            small()
+        }));
+        for _ in 0..3 {
+            // As a writer does: it flushes what it has when nothing is ready, and asks again.
+            poll_fn(|cx| {
+                assert!(stream.poll_batch(cx).is_ready());
+                assert!(stream.poll_batch(cx).is_pending());
+                assert!(stream.poll_batch(cx).is_pending());
+                Poll::Ready(())
+            })
+            .await;
+            tokio::task::yield_now().await;
         }
     }
 
