@@ -1,7 +1,8 @@
 //! What a client can send that it must not: what it is told, and that its connection, or at least everyone else's, goes on.
 
 use blixard_rpc::{
-    Code, Metadata,
+    Code, Message, Metadata,
+    codec::Codec,
     method::Fingerprint,
     wire::{Hello, limits},
 };
@@ -437,6 +438,19 @@ async fn on_a_stream_of_its_own() {
             broke(Code::ResourceExhausted, "the limit is 10485760"),
         ),
         case(
+            "several messages of 64 KiB and a byte together",
+            counting([data(ID, &vec![&[][..]; (64 << 10) + 1]), end(ID)].concat()),
+            broke(Code::ResourceExhausted, "65537 bytes, the limit is 65536"),
+        ),
+        case(
+            "small messages of 10 MiB together",
+            counting([data(ID, &vec![&hi[..]; 2 << 20]), end(ID)].concat()),
+            broke(
+                Code::ResourceExhausted,
+                "10485760 bytes, the limit is 65536",
+            ),
+        ),
+        case(
             "an end of noise",
             begun([data(ID, &[&hi]), frame(END, NONE, ID, &[0xff; 9])].concat()),
             broke(Code::Internal, "malformed response head"),
@@ -509,6 +523,17 @@ async fn on_a_stream_of_its_own() {
         ),
     ])
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn as_many_messages_as_a_frame_may_hold() {
+    let server = serve(Seen::default().router()).await;
+    let attacker = Attacker::dial(&server).await;
+    let empty = data(ID, &vec![&[][..]; 64 << 10]);
+    let call = [request(ID, "Count"), empty.clone(), empty, end(ID)].concat();
+    let count = written(|out| Message::encode(&(128_u64 << 10), Codec::Protobuf, out).unwrap());
+    assert_eq!(attacker.say(&call, false).await, Heard::Response(count));
+    attacker.still_works().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -352,6 +352,12 @@ async fn answers_on_a_stream() {
                 "malformed message length",
             ),
             kept(
+                "several items of 64 KiB and a byte together",
+                |id| begun(id, &data(id, &vec![&[][..]; (64 << 10) + 1])),
+                Code::ResourceExhausted,
+                "65537 bytes, the limit is 65536",
+            ),
+            kept(
                 "an item of noise",
                 |id| begun(id, &data(id, &[&[0xff; 9]])),
                 broke,

@@ -4,7 +4,7 @@ use std::mem;
 
 use bytes::{Buf, Bytes};
 
-use crate::wire::{self, WireError};
+use crate::wire::{self, WireError, limits::BATCH_BYTES};
 
 /// Encoded messages of one direction of a call that were ready at once: handed on together, each costs a fraction.
 ///
@@ -29,7 +29,7 @@ impl Batch {
         Self(Messages::One(message))
     }
 
-    /// Messages that this side has written, each behind its length.
+    /// Messages that this side has written, each behind its length, and not more than [`BATCH_BYTES`].
     pub(crate) const fn written(messages: Bytes) -> Self {
         Self(Messages::Many(messages))
     }
@@ -37,7 +37,8 @@ impl Batch {
     /// The payload of a StreamData frame.
     ///
     /// # Errors
-    /// A length that is malformed, over the limit for messages, or over what the payload holds.
+    /// A length that is malformed, over the limit for messages, or over what the payload holds; several messages that are more than a
+    /// batch.
     pub(crate) fn received(mut payload: Bytes) -> Result<Self, WireError> {
         let mut rest = &payload[..];
         let Some(first) = wire::take_message(&mut rest)? else {
@@ -46,6 +47,13 @@ impl Batch {
         if rest.is_empty() {
             payload.advance(payload.len() - first.len());
             return Ok(Self::one(payload));
+        }
+        // Whoever takes one of them keeps all.
+        if payload.len() > BATCH_BYTES {
+            return Err(WireError::TooLarge {
+                bytes: payload.len(),
+                limit_bytes: BATCH_BYTES,
+            });
         }
         while wire::take_message(&mut rest)?.is_some() {}
         Ok(Self(Messages::Many(payload)))
@@ -150,5 +158,17 @@ mod tests {
         let large = Bytes::from_static(&[0xff, 0xff, 0xff, 0x7f]);
         let refused = Batch::received(large).unwrap_err();
         assert!(matches!(refused, WireError::TooLarge { .. }));
+    }
+
+    #[test]
+    fn one_message_may_be_large_and_several_may_not() {
+        let largest = vec![7; BATCH_BYTES - 3];
+        let one = Batch::received(payload(&[&[7; BATCH_BYTES]])).unwrap();
+        assert_eq!(one.lengths().collect::<Vec<_>>(), [BATCH_BYTES]);
+        let fits = Batch::received(payload(&[&largest[1..], b""])).unwrap();
+        assert_eq!(fits.count(), 2);
+        let refused = Batch::received(payload(&[&largest, b""])).unwrap_err();
+        let (bytes, limit_bytes) = (BATCH_BYTES + 1, BATCH_BYTES);
+        assert_eq!(refused, WireError::TooLarge { bytes, limit_bytes });
     }
 }

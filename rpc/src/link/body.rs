@@ -17,7 +17,7 @@ use crate::{
     call::{Batch, BodyStream, Codec},
     metadata::Metadata,
     status::{Result, Status},
-    wire::{FrameType, Header, ResponseHead, StatusHead, WireError, limits::BATCH_BYTES},
+    wire::{FrameType, Header, ResponseHead, StatusHead, WireError},
 };
 
 /// Which side reads.
@@ -123,12 +123,8 @@ impl<R: RecvHalf> BodyStream for RecvBody<R> {
 
     fn poll_batch(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Batch>>> {
         self.get_mut().poll_messages(cx, |batch| {
-            // What is larger than batches are is read with the care that large messages are.
-            match batch.as_many() {
-                Some(small) if small.is_empty() => None,
-                Some(small) if small.len() <= BATCH_BYTES => Some(mem::take(batch)),
-                _ => batch.next().map(Batch::one),
-            }
+            let batch = mem::take(batch);
+            (!batch.is_empty()).then_some(batch)
         })
     }
 

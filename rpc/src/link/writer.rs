@@ -172,14 +172,14 @@ impl<S: SendHalf> CallWriter<S> {
     /// Writes messages that were ready together; keeps one that came alone and is small to be written with those that come next.
     async fn write_messages(&mut self, messages: Batch) -> Result<(), WriteError> {
         match messages.as_many() {
-            Some(small) if small.len() <= limits::BATCH_BYTES => {
+            Some(small) => {
                 self.put_batch();
                 let header = self.data_header(small.len());
                 self.open.extend_from_slice(&header);
                 self.put_payload(small.clone());
                 self.flush().await?;
             }
-            _ => {
+            None => {
                 for message in messages {
                     self.write_message(message).await?;
                 }

@@ -14,7 +14,7 @@ pub const MAX_PAYLOAD_BYTES: usize = MAX_MESSAGE_BYTES + MAX_LENGTH_PREFIX_BYTES
 /// The largest payload of every frame that is not StreamData: heads, statuses, hellos, and whole small calls on a lane.
 pub const MAX_HEAD_BYTES: usize = 64 * 1024;
 
-/// Up to how many bytes of small messages share one StreamData frame.
+/// Up to how many bytes of messages, with their lengths, share one StreamData frame: whoever keeps one of them keeps all.
 pub const BATCH_BYTES: usize = 64 * 1024;
 
 /// The longest path of a method: `/package.Service/Method`.

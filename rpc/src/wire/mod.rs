@@ -15,7 +15,7 @@
 //! | type | 1 Request, 2 Response, 3 Error, 4 StreamData, 5 StreamEnd, 6 Ping, 7 Pong |
 //! | codec | 0 none, 1 postcard, 2 protobuf; 1 or 2 in Request, Response and StreamData, 0 in the others |
 //! | flags | bit 0: one-way, in Request only; any other bit is an error |
-//! | payload length | at most 64 KiB, in StreamData at most 10 MiB and 4 bytes |
+//! | payload length | at most 64 KiB, in StreamData at most 10 MiB and 4 bytes if it is one message |
 //!
 //! | payload of | on a lane | on a stream of its own |
 //! |---|---|---|
