@@ -23,8 +23,10 @@ fn canonical(service: &'static ServiceDescriptor) -> String {
     let mut schema = Schema::default();
     let mut text = String::from("https://github.com/blixard/blixard-rpc schema 1\n");
     for method in service.methods {
-        let request = (method.request)(&mut schema);
-        let response = (method.response)(&mut schema);
+        let [request, response] = [method.request, method.response].map(|describe| {
+            describe(&mut schema);
+            schema.last_place()
+        });
         // Writing to a string does not fail.
         let _ = writeln!(
             text,
@@ -32,8 +34,8 @@ fn canonical(service: &'static ServiceDescriptor) -> String {
             method.path,
             method.shape,
             if method.oneway { " oneway" } else { "" },
-            schema.place_of(&request),
-            schema.place_of(&response),
+            request,
+            response,
         );
     }
     schema.canonical(&mut text);
@@ -98,6 +100,38 @@ mod tests {
             different.len(),
             "two are equal: {different:#?}"
         );
+    }
+
+    mod other {
+        use super::message;
+
+        #[message]
+        pub(super) struct A {
+            y: String,
+        }
+    }
+
+    #[test]
+    fn types_of_the_same_name_are_told_apart() {
+        #[message]
+        struct A {
+            x: u32,
+        }
+
+        macro_rules! print_of {
+            ($($type:ty),+) => {{
+                fn service() -> &'static ServiceDescriptor {
+                    static METHODS: [MethodDescriptor; 3] = describe::methods(
+                        service,
+                        [$(describe::unary::<$type, ()>("/s.S/M")),+],
+                    );
+                    static SERVICE: ServiceDescriptor = describe::service("s.S", "", &METHODS);
+                    &SERVICE
+                }
+                fingerprint(service())
+            }};
+        }
+        assert_ne!(print_of!(A, other::A, A), print_of!(A, other::A, other::A));
     }
 
     /// A change of this text is a change of the protocol: nodes of the two versions talk protobuf to each other.

@@ -22,6 +22,8 @@ pub struct Schema {
     package: String,
     types: Vec<TypeEntry>,
     places: HashMap<TypeId, usize>,
+    /// The place of the type that was described last.
+    last: usize,
     /// Where types of prost are looked up, and the first that was not found.
     given: Option<Arc<Given>>,
     missing: Option<SchemaError>,
@@ -417,6 +419,7 @@ impl Schema {
             TypeBody::Enum { .. } => Type::Enum,
         };
         if let Some(&place) = self.places.get(&TypeId::of::<T>()) {
+            self.last = place;
             return ValueType::named(proto, place);
         }
         let place = self.add::<T>(self.full_name(info.name), info.docs, Body::Pending);
@@ -444,6 +447,8 @@ impl Schema {
             },
             TypeBody::Enum { numbers, unknown } => Body::Enum { numbers, unknown },
         };
+        // Behind the types that it is made of.
+        self.last = place;
         ValueType::named(proto, place)
     }
 
@@ -538,6 +543,7 @@ impl Schema {
             Some(&place) => place,
             None => self.add::<T>(name, "", Body::External { import }),
         };
+        self.last = place;
         ValueType::named(Type::Message, place)
     }
 
@@ -565,10 +571,9 @@ impl Schema {
             .collect()
     }
 
-    /// Where the type with this full name is, as the canonical text says it.
-    pub(crate) fn place_of(&self, name: &str) -> String {
-        let place = self.types.iter().position(|entry| entry.name == name);
-        place.map_or_else(|| name.to_owned(), |place| format!("#{place}"))
+    /// Where the type is that was described last, as the canonical text says it. Its name may be that of another type too.
+    pub(crate) fn last_place(&self) -> String {
+        format!("#{}", self.last)
     }
 
     /// Appends what postcard and protobuf depend on: the order of declaration, Rust types, tags. Without names.
