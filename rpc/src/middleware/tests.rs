@@ -1,6 +1,7 @@
 //! The layers, each around the service of the fixture.
 
 use std::{
+    future::poll_fn,
     sync::{
         Arc, Mutex,
         atomic::{AtomicU32, Ordering},
@@ -8,14 +9,15 @@ use std::{
     time::Duration,
 };
 
+use bytes::BytesMut;
 use futures_util::future::join_all;
 use tokio::time::{Instant, timeout};
 
 use super::*;
 use crate::{
-    CallOptions, Channel, Code, Dispatch, Layer, Memory, Result, Status,
+    CallOptions, Channel, Code, Dispatch, Layer, Memory, Message, Result, Status,
     backoff::Backoff,
-    call::{Codec, Method, Request, Response},
+    call::{Batch, Body, Codec, Method, Request, Response},
     client::Client,
     fixture::*,
     observe::{Metrics, TraceContext},
@@ -74,7 +76,7 @@ async fn authorization_comes_before_every_shape_and_what_does_not_exist() {
         "nonsense",
         "",
     ] {
-        let mut request = Request::new(method(UNARY), Codec::Protobuf, crate::call::Body::empty());
+        let mut request = Request::new(method(UNARY), Codec::Protobuf, Body::empty());
         request.method = Method::Path(path.into());
         let status = router.dispatch(request).await.unwrap_err();
         assert_eq!(status.code(), Code::PermissionDenied, "{path}");
@@ -306,6 +308,77 @@ async fn every_call_is_counted_once_it_has_ended() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_comes_together_passes_layers_as_what_comes_alone() {
+    let ways: [(&str, fn(usize) -> bool); 3] = [
+        ("alone", |_| false),
+        ("together", |_| true),
+        ("in turns", |number| number % 2 == 1),
+    ];
+    let ends = [
+        ("3", Code::Ok),
+        ("3 fail", Code::Aborted),
+        ("3 panic", Code::Unknown),
+    ];
+    for ((way, together), (ask, end)) in ways.into_iter().flat_map(|way| ends.map(|end| (way, end)))
+    {
+        let metrics = Metrics::new();
+        let echo = Arc::new(Script::default());
+        let router = crate::Router::new()
+            .add(EchoServer::from_arc(echo))
+            .layer(Deadline::at_most(SECOND))
+            .layer(Limit::new("test", 1))
+            .layer(Measure::server(&metrics));
+        let mut encoded = BytesMut::new();
+        Message::encode(&Text::from(ask), Codec::Postcard, &mut encoded).unwrap();
+        let request = Request::new(method(COUNT), Codec::Postcard, Body::one(encoded.freeze()));
+        let mut body = router.dispatch(request).await.unwrap().body;
+        let (mut messages, mut batches) = (Vec::new(), Vec::new());
+        let ended = loop {
+            let next = if together(batches.len()) {
+                poll_fn(|cx| body.poll_batch(cx)).await
+            } else {
+                let next = poll_fn(|cx| body.poll_next(cx)).await;
+                next.map(|next| next.map(Batch::one))
+            };
+            match next {
+                None => break Ok(body.take_trailers()),
+                Some(Err(status)) => break Err(status),
+                Some(Ok(batch)) => {
+                    batches.push(batch.lengths().count());
+                    messages.extend(batch.map(|message| Text::decode(Codec::Postcard, message)));
+                }
+            }
+        };
+        let case = format!("{ask:?}, {way}: {batches:?}");
+        let messages: Result<Vec<_>> = messages.into_iter().collect();
+        assert_eq!(messages.unwrap(), ["0", "1", "2"].map(Text::from), "{case}");
+        let trailers = match &ended {
+            Ok(trailers) => trailers,
+            Err(status) => status.metadata(),
+        };
+        assert_eq!(trailers.get("tail"), Some("2"), "{case}");
+        assert_eq!(ended.as_ref().map_or_else(Status::code, |_| Code::Ok), end);
+        match way {
+            "alone" => assert_eq!(batches, [1, 1, 1], "{case}"),
+            "together" => assert!(batches.iter().any(|&count| count > 1), "{case}"),
+            _ => assert_eq!(batches, [1, 2], "{case}"),
+        }
+        let of = "side=\"server\",service=\"test.v1.Echo\",method=\"Count\"";
+        for line in [
+            format!("blixard_rpc_sent_bytes_total{{{of}}} 6"),
+            format!("blixard_rpc_calls_total{{{of},code=\"{end}\"}} 1"),
+            format!("blixard_rpc_calls_in_flight{{{of}}} 0"),
+        ] {
+            assert!(
+                counted(&metrics, &line),
+                "{case}: {line}\n{}",
+                metrics.render()
+            );
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_client_counts_a_deadline_as_one() {
     let metrics = Metrics::new();
     struct Silent;
@@ -328,7 +401,7 @@ async fn what_does_not_exist_makes_no_series() {
     let metrics = Metrics::new();
     let router = crate::Router::new().layer(Measure::server(&metrics));
     for i in 0..100 {
-        let mut request = Request::new(method(UNARY), Codec::Protobuf, crate::call::Body::empty());
+        let mut request = Request::new(method(UNARY), Codec::Protobuf, Body::empty());
         request.method = Method::Path(format!("/made.Up{i}/Method").into());
         router.dispatch(request).await.unwrap_err();
     }
