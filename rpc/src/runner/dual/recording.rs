@@ -15,7 +15,7 @@ use std::{
 use bytes::Bytes;
 
 use crate::{
-    call::{Body, BodyStream},
+    call::{Batch, Body, BodyStream},
     status::{Result, Status},
 };
 
@@ -179,6 +179,15 @@ impl BodyStream for Reader {
         }
         polled
     }
+
+    fn poll_batch(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Batch>>> {
+        if let Some(body) = &mut self.own {
+            return body.poll_batch(cx);
+        }
+        // What may come again is kept one by one.
+        self.poll_message(cx)
+            .map(|message| message.map(|message| message.map(Batch::one)))
+    }
 }
 
 /// What was read, and then the rest.
@@ -193,6 +202,14 @@ impl BodyStream for Rewound {
         match this.messages.pop_front() {
             Some(message) => Poll::Ready(Some(Ok(message))),
             None => this.rest.poll_next(cx),
+        }
+    }
+
+    fn poll_batch(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Batch>>> {
+        let this = self.get_mut();
+        match this.messages.pop_front() {
+            Some(message) => Poll::Ready(Some(Ok(Batch::one(message)))),
+            None => this.rest.poll_batch(cx),
         }
     }
 }
@@ -270,6 +287,49 @@ mod tests {
         tape.stop();
         assert_eq!(total.load(Ordering::Relaxed), 0);
         assert_eq!(rest(&mut body).await, messages[1..]);
+    }
+
+    #[tokio::test]
+    async fn what_comes_together_goes_on_so_when_nothing_is_kept() {
+        /// Batches of two messages.
+        struct Pairs;
+
+        impl BodyStream for Pairs {
+            fn poll_message(
+                self: Pin<&mut Self>,
+                _: &mut Context<'_>,
+            ) -> Poll<Option<Result<Bytes>>> {
+                Poll::Ready(Some(Ok(Bytes::from_static(b"alone"))))
+            }
+
+            fn poll_batch(
+                self: Pin<&mut Self>,
+                _: &mut Context<'_>,
+            ) -> Poll<Option<Result<Batch>>> {
+                Poll::Ready(Some(Ok(Batch::written(Bytes::from_static(&[1, 7, 0])))))
+            }
+        }
+
+        async fn together(body: &mut Body) -> usize {
+            let batch = poll_fn(|cx| body.poll_batch(cx)).await;
+            batch.unwrap().unwrap().count()
+        }
+
+        let (mut body, tape) = Tape::record(Body::stream(Pairs), &Arc::default());
+        assert_eq!(together(&mut body).await, 1);
+        assert_eq!(together(&mut body).await, 1);
+        let mut again = tape.rewind().unwrap();
+        let counts = [
+            together(&mut again).await,
+            together(&mut again).await,
+            together(&mut again).await,
+        ];
+        assert_eq!(counts, [1, 1, 2]);
+
+        let (mut body, tape) = Tape::record(Body::stream(Pairs), &Arc::default());
+        tape.stop();
+        assert_eq!(together(&mut body).await, 1, "it learns of it");
+        assert_eq!(together(&mut body).await, 2);
     }
 
     #[tokio::test]
