@@ -21,6 +21,8 @@ pub mod middleware;
 pub mod observe;
 pub mod pool;
 pub mod proto;
+#[cfg(feature = "grpc-reflection")]
+pub mod reflection;
 pub mod runner;
 pub mod server;
 pub mod status;

@@ -106,7 +106,8 @@ async fn buf_curl_calls_by_reflection() {
             "foreign.v1.Probe/Cancelled foreign.v1.Probe/Count foreign.v1.Probe/Drip foreign.v1.Probe/Fail foreign.v1.Probe/Greet \
              foreign.v1.Probe/Hang foreign.v1.Probe/Open foreign.v1.Probe/See foreign.v1.Probe/Sum foreign.v1.Probe/Talk \
              grpc.health.v1.Health/Check grpc.health.v1.Health/List grpc.health.v1.Health/Watch \
-             grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+             grpc.reflection.v1.ServerReflection/ServerReflectionInfo \
+             grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
         );
         // It shows details as they came.
         let failed = curl.run(&[], &format!("{service}/Open"), r#"{"keys": 1}"#);

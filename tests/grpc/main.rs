@@ -4,6 +4,7 @@
 
 mod accepted;
 mod alive;
+mod configured;
 mod drain;
 mod floods;
 mod frames;

@@ -18,9 +18,6 @@ enum Why {
     Unknown { rust: String },
     /// A descriptor set does not go with the service that names it.
     Given { service: String, what: String },
-    /// Who reads the descriptors says that they are wrong: a set that was given has something that no compiler writes.
-    #[cfg(feature = "grpc-reflection")]
-    Refused { why: String },
 }
 
 impl SchemaError {
@@ -35,14 +32,6 @@ impl SchemaError {
     pub(super) fn unknown(rust: &str) -> Self {
         Self(Why::Unknown {
             rust: rust.to_owned(),
-        })
-    }
-
-    /// Who reads the descriptors says that they are wrong.
-    #[cfg(feature = "grpc-reflection")]
-    pub(crate) fn refused(why: &impl fmt::Display) -> Self {
-        Self(Why::Refused {
-            why: why.to_string(),
         })
     }
 
@@ -73,8 +62,6 @@ impl fmt::Display for SchemaError {
             Why::Given { service, what } => {
                 write!(f, "the file_descriptor_set of {service}: {what}")
             }
-            #[cfg(feature = "grpc-reflection")]
-            Why::Refused { why } => write!(f, "the descriptors cannot be served: {why}"),
         }
     }
 }

@@ -70,7 +70,10 @@ mod mode;
 mod service_runner;
 
 #[cfg(feature = "config")]
-pub use config::{ConfigError, GrpcSettings, IrohSettings, Relays, RunnerConfig, TlsSettings};
+pub use config::{
+    Compression, ConfigError, GrpcLimits, GrpcSettings, IrohSettings, Relays, RunnerConfig,
+    TlsSettings, WebOrigins,
+};
 pub use dual::{
     DualChannel, DualConfig, DualStats, MAX_KEPT_BYTES, MAX_KEPT_TOTAL_BYTES, SideStats, Standing,
 };

@@ -1,6 +1,7 @@
 //! Configuration by a TOML file and the environment.
 
 mod error;
+mod grpc;
 mod key;
 mod section;
 mod settings;
@@ -12,4 +13,5 @@ mod tree;
 mod tests;
 
 pub use error::ConfigError;
-pub use settings::{GrpcSettings, IrohSettings, Relays, RunnerConfig, TlsSettings};
+pub use grpc::{Compression, GrpcLimits, GrpcSettings, TlsSettings, WebOrigins};
+pub use settings::{IrohSettings, Relays, RunnerConfig};

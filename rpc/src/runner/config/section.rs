@@ -135,6 +135,15 @@ impl<'m> Section<'m> {
         )
     }
 
+    /// A number from 1 to `most`.
+    pub(super) fn count(&mut self, key: &'static str, most: usize) -> Option<usize> {
+        self.setting(key, &format!("a number from 1 to {most}"), |text| {
+            text.parse()
+                .ok()
+                .filter(|number| (1..=most).contains(number))
+        })
+    }
+
     /// What a setting must say where it is needed and not there.
     pub(super) fn missing(&self, key: &str, allowed: &str) {
         let what = self.key(key);
@@ -212,6 +221,13 @@ impl<'m> Section<'m> {
         }
     }
 }
+
+/// What an address is.
+pub(super) const ADDRESS: &str =
+    "an IP address and a port, such as \"0.0.0.0:50051\" or \"[::]:0\"";
+
+/// What a file is.
+pub(super) const FILE: &str = "the path of a file";
 
 /// `"a", "b" or "c"`.
 pub(super) fn any_of<T>(all: &[(&str, T)]) -> String {

@@ -9,7 +9,8 @@ use std::{
 
 use super::{
     error::ConfigError,
-    section::{Mistakes, Section, any_of},
+    grpc::{GrpcSettings, grpc},
+    section::{ADDRESS, FILE, Mistakes, Section, any_of},
     tree::{self, Tree},
 };
 use crate::runner::{Carry, DualConfig, MigrationStrategy, Mode, Prefer, Transport};
@@ -32,6 +33,8 @@ use crate::runner::{Carry, DualConfig, MigrationStrategy, Mode, Prefer, Transpor
 pub struct RunnerConfig {
     /// On which transports services are served.
     pub mode: Mode,
+    /// Whether clients may ask what services there are, over each transport: `Router::reflection`.
+    pub reflection: bool,
     /// How long calls in flight may go on when the runner is shut down.
     pub shutdown_grace: Duration,
     /// How iroh is served.
@@ -63,26 +66,6 @@ pub enum Relays {
     N0,
     /// By addresses that are given: nobody else is asked.
     None,
-}
-
-/// How gRPC is served.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct GrpcSettings {
-    /// Where connections are accepted.
-    pub listen: SocketAddr,
-    /// With which certificates; by default without TLS.
-    pub tls: Option<TlsSettings>,
-}
-
-/// The certificates of a gRPC server, each a file in PEM.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TlsSettings {
-    /// The server's certificate, and those that lead to its authority.
-    pub certificate_file: PathBuf,
-    /// Its private key.
-    pub key_file: PathBuf,
-    /// The authorities of clients, who then must show a certificate of one of them.
-    pub client_authorities_file: Option<PathBuf>,
 }
 
 impl RunnerConfig {
@@ -149,6 +132,7 @@ fn read(tree: Tree, mistakes: &Mistakes) -> RunnerConfig {
         root.missing("mode", &any_of(&MODES));
         None
     };
+    let reflection = root.one_of("reflection", &[("true", true), ("false", false)]);
     let shutdown_grace = root
         .duration("shutdown_grace")
         .unwrap_or(Duration::from_secs(10));
@@ -161,6 +145,7 @@ fn read(tree: Tree, mistakes: &Mistakes) -> RunnerConfig {
     root.finish();
     RunnerConfig {
         mode: mode.unwrap_or(Mode::Dual),
+        reflection: reflection.unwrap_or_default(),
         shutdown_grace,
         iroh,
         grpc,
@@ -179,34 +164,6 @@ fn iroh(mut section: Section<'_>) -> IrohSettings {
     };
     section.finish();
     settings
-}
-
-fn grpc(mut section: Section<'_>, is_served: bool) -> Option<GrpcSettings> {
-    if section.is_empty() && !is_served {
-        return None;
-    }
-    let listen = section.needed("listen", ADDRESS);
-    let tls = tls(section.section("tls"));
-    section.finish();
-    Some(GrpcSettings {
-        listen: listen?,
-        tls,
-    })
-}
-
-fn tls(mut section: Section<'_>) -> Option<TlsSettings> {
-    if section.is_empty() {
-        return None;
-    }
-    let certificate_file = section.needed("certificate_file", FILE);
-    let key_file = section.needed("key_file", FILE);
-    let client_authorities_file = section.parsed("client_authorities_file", FILE);
-    section.finish();
-    Some(TlsSettings {
-        certificate_file: certificate_file?,
-        key_file: key_file?,
-        client_authorities_file,
-    })
 }
 
 fn migration(mut section: Section<'_>) -> MigrationStrategy {
@@ -276,6 +233,3 @@ fn dual(mut section: Section<'_>) -> DualConfig {
     section.finish();
     config
 }
-
-const ADDRESS: &str = "an IP address and a port, such as \"0.0.0.0:50051\" or \"[::]:0\"";
-const FILE: &str = "the path of a file";

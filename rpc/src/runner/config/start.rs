@@ -4,12 +4,12 @@
 use std::path::Path;
 
 #[cfg(feature = "grpc")]
-use super::settings::{GrpcSettings, TlsSettings};
+use super::grpc::{Compression, GrpcLimits, GrpcSettings, TlsSettings, WebOrigins};
 #[cfg(feature = "iroh")]
 use super::settings::{IrohSettings, Relays};
 use super::{error::ConfigError, settings::RunnerConfig};
 #[cfg(feature = "grpc")]
-use crate::transport::grpc::GrpcServer;
+use crate::transport::grpc::{GrpcConfig, GrpcServer, KeepAlive};
 #[cfg(feature = "iroh")]
 use crate::transport::iroh::{ALPN, Endpoint, IrohServer, SecretKey, presets, transport_config};
 use crate::{
@@ -25,6 +25,11 @@ impl RunnerConfig {
     /// bound: each with its key.
     pub async fn runner(&self, router: Router) -> Result<ServiceRunner, ConfigError> {
         // Before anything is bound.
+        let router = if self.reflection {
+            with_reflection(router)?
+        } else {
+            router
+        };
         if let Some((what, why)) = mistake(&self.migration, &router, self.mode) {
             return Err(ConfigError::one("", what, why));
         }
@@ -85,15 +90,56 @@ async fn endpoint(settings: &IrohSettings) -> Result<Endpoint, ConfigError> {
     builder.bind().await.map_err(|error| cannot(&error))
 }
 
+#[cfg(feature = "grpc-reflection")]
+fn with_reflection(router: Router) -> Result<Router, ConfigError> {
+    let wrong = |why: String| ConfigError::one("", "reflection = true", why);
+    if router
+        .services()
+        .any(|service| service.name.starts_with("grpc.reflection."))
+    {
+        return Err(wrong(
+            "the router has it already; leave the key out, or set it to false".to_owned(),
+        ));
+    }
+    router
+        .reflection()
+        .map_err(|error| wrong(error.to_string()))
+}
+
+#[cfg(not(feature = "grpc-reflection"))]
+fn with_reflection(_: Router) -> Result<Router, ConfigError> {
+    Err(not_built("reflection = true", "grpc-reflection"))
+}
+
+#[cfg(not(all(
+    feature = "grpc-reflection",
+    feature = "grpc-compression",
+    feature = "grpc-tls",
+    feature = "grpc-web"
+)))]
+fn not_built(what: &str, feature: &str) -> ConfigError {
+    let why = format!(
+        "blixard-rpc was built without the feature {feature}; leave it out, or build with the feature"
+    );
+    ConfigError::one("", what, why)
+}
+
 #[cfg(feature = "grpc")]
 async fn serve_grpc(
     runner: ServiceRunner,
     settings: &GrpcSettings,
 ) -> Result<ServiceRunner, ConfigError> {
-    let configure = match &settings.tls {
-        Some(tls) => with_tls(tls)?,
-        None => Box::new(GrpcServer::new),
-    };
+    let config = settings.limits.config();
+    let mut configure: Configure = Box::new(move |router| GrpcServer::with_config(router, config));
+    if let Some(tls) = &settings.tls {
+        configure = with_tls(configure, tls)?;
+    }
+    if let Some(origins) = &settings.web_origins {
+        configure = with_web(configure, origins)?;
+    }
+    if let Some(compression) = settings.compression {
+        configure = with_compression(configure, compression)?;
+    }
     let listener = tokio::net::TcpListener::bind(settings.listen)
         .await
         .map_err(|error| {
@@ -104,10 +150,72 @@ async fn serve_grpc(
 }
 
 #[cfg(feature = "grpc")]
+impl GrpcLimits {
+    /// These limits, and the defaults where nothing is said.
+    #[must_use]
+    pub fn config(&self) -> GrpcConfig {
+        let or = GrpcConfig::default();
+        let keep_alive = or.keep_alive.unwrap_or_default();
+        GrpcConfig {
+            max_connections: self.max_connections.unwrap_or(or.max_connections),
+            max_handshakes: self.max_handshakes.unwrap_or(or.max_handshakes),
+            handshake_timeout: self.handshake_timeout.unwrap_or(or.handshake_timeout),
+            max_calls: self.max_calls.unwrap_or(or.max_calls),
+            max_calls_per_connection: self
+                .max_calls_per_connection
+                .unwrap_or(or.max_calls_per_connection),
+            max_message_bytes: self.max_message_bytes.unwrap_or(or.max_message_bytes),
+            max_inbound_bytes: self.max_inbound_bytes.unwrap_or(or.max_inbound_bytes),
+            keep_alive: Some(KeepAlive {
+                interval: self.keep_alive.unwrap_or(keep_alive.interval),
+                timeout: self.keep_alive_timeout.unwrap_or(keep_alive.timeout),
+            }),
+        }
+    }
+}
+
+#[cfg(feature = "grpc")]
 type Configure = Box<dyn FnOnce(Router) -> GrpcServer + Send>;
 
+#[cfg(feature = "grpc-web")]
+fn with_web(configure: Configure, origins: &WebOrigins) -> Result<Configure, ConfigError> {
+    use crate::transport::grpc::Origins;
+
+    let origins = match origins {
+        WebOrigins::Any => Origins::any(),
+        WebOrigins::Only(origins) => Origins::only(origins.clone()),
+    };
+    Ok(Box::new(move |router| configure(router).web(origins)))
+}
+
+#[cfg(all(feature = "grpc", not(feature = "grpc-web")))]
+fn with_web(_: Configure, _: &WebOrigins) -> Result<Configure, ConfigError> {
+    Err(not_built("grpc.web_origins", "grpc-web"))
+}
+
+#[cfg(feature = "grpc-compression")]
+fn with_compression(
+    configure: Configure,
+    compression: Compression,
+) -> Result<Configure, ConfigError> {
+    use crate::transport::grpc::Encoding;
+
+    let encoding = match compression {
+        Compression::Gzip => Encoding::Gzip,
+        Compression::Zstd => Encoding::Zstd,
+    };
+    Ok(Box::new(move |router| {
+        configure(router).send_compressed(&[encoding])
+    }))
+}
+
+#[cfg(all(feature = "grpc", not(feature = "grpc-compression")))]
+fn with_compression(_: Configure, _: Compression) -> Result<Configure, ConfigError> {
+    Err(not_built("grpc.compression", "grpc-compression"))
+}
+
 #[cfg(feature = "grpc-tls")]
-fn with_tls(settings: &TlsSettings) -> Result<Configure, ConfigError> {
+fn with_tls(configure: Configure, settings: &TlsSettings) -> Result<Configure, ConfigError> {
     use crate::transport::grpc::ServerTls;
 
     let certificates = read("grpc.tls.certificate_file", &settings.certificate_file)?;
@@ -120,13 +228,12 @@ fn with_tls(settings: &TlsSettings) -> Result<Configure, ConfigError> {
         None => ServerTls::new(&certificates, &key),
     };
     let tls = tls.map_err(|status| ConfigError::one("", "grpc.tls", status.message()))?;
-    Ok(Box::new(move |router| GrpcServer::new(router).tls(tls)))
+    Ok(Box::new(move |router| configure(router).tls(tls)))
 }
 
 #[cfg(all(feature = "grpc", not(feature = "grpc-tls")))]
-fn with_tls(_: &TlsSettings) -> Result<Configure, ConfigError> {
-    let why = "blixard-rpc was built without the feature grpc-tls; leave the section out, or build with it";
-    Err(ConfigError::one("", "[grpc.tls]", why))
+fn with_tls(_: Configure, _: &TlsSettings) -> Result<Configure, ConfigError> {
+    Err(not_built("[grpc.tls]", "grpc-tls"))
 }
 
 #[cfg(any(feature = "iroh", feature = "grpc-tls"))]

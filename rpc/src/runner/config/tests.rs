@@ -48,8 +48,17 @@ fn the_page_shows_the_defaults() {
         .collect();
     let all = parse(&all, &[]).unwrap();
     assert!(all.iroh.bind.is_some() && all.iroh.secret_key_file.is_some());
-    let tls = all.grpc.unwrap().tls.unwrap();
-    assert!(tls.client_authorities_file.is_some());
+    let grpc = all.grpc.unwrap();
+    assert!(grpc.tls.unwrap().client_authorities_file.is_some());
+    assert!(matches!(grpc.web_origins, Some(WebOrigins::Only(origins)) if origins.len() == 2));
+    assert_eq!(least.grpc.unwrap().limits, GrpcLimits::default());
+    let said = format!("{:?}", grpc.limits);
+    assert!(!said.contains("None"), "{said}");
+    #[cfg(feature = "grpc")]
+    assert_eq!(
+        grpc.limits.config(),
+        crate::transport::grpc::GrpcConfig::default()
+    );
 }
 
 #[test]
@@ -60,6 +69,9 @@ fn the_environment_goes_before_the_file() {
             ("DEMO_MODE", "grpc"),
             ("DEMO_GRPC__LISTEN", "127.0.0.1:2"),
             ("DEMO_DUAL__GOOD_PROBES", "7"),
+            ("DEMO_REFLECTION", "true"),
+            ("DEMO_GRPC__WEB_ORIGINS", "*"),
+            ("DEMO_GRPC__LIMITS__MAX_CALLS", "655"),
             ("DEMO_MIGRATION__PREFER", "grpc"),
             ("DEMO_MIGRATION__SERVICES__demo.v1.Greeter__CARRY", "grpc"),
             ("DEMOCRACY", "1"),
@@ -68,7 +80,9 @@ fn the_environment_goes_before_the_file() {
     )
     .unwrap();
     assert_eq!(config.mode, Mode::Grpc);
-    assert_eq!(config.grpc.unwrap().listen.port(), 2);
+    let grpc = config.grpc.unwrap();
+    assert!(config.reflection && grpc.web_origins == Some(WebOrigins::Any));
+    assert_eq!((grpc.listen.port(), grpc.limits.max_calls), (2, Some(655)));
     assert_eq!(
         (config.dual.good_probes, config.dual.silence),
         (7, Duration::from_secs(1))
@@ -96,6 +110,8 @@ fn what_is_not_needed_may_be_left_out() {
 #[test]
 fn each_mistake_names_the_key_the_value_and_what_is_allowed() {
     let address = "allowed is an IP address and a port, such as \"0.0.0.0:50051\" or \"[::]:0\"";
+    let origins = "allowed is \"*\" for every page, or origins without a path and with commas between, such as \"https://app.example.org, http://localhost:8080\"";
+    let many = "allowed is a number from 1 to 1000000";
     let time = "allowed is a time of at least 1ms, such as \"150ms\", \"2s\", \"1m\" or \"1h\"";
     for (line, says) in [
         ("mode = \"duall\"", "mode = \"duall\": allowed is \"grpc\", \"iroh\" or \"dual\"".to_owned()),
@@ -107,6 +123,18 @@ fn each_mistake_names_the_key_the_value_and_what_is_allowed() {
         ("iroh.relay = \"n0\"", "iroh.relay = \"n0\": there is no such key; allowed are bind, secret_key_file, relays".to_owned()),
         ("iroh = 3", "iroh = 3: allowed is a section, [iroh]".to_owned()),
         ("grpc.tls.key_file = \"k\"", "grpc.tls.certificate_file: it is needed and not there; allowed is the path of a file".to_owned()),
+        ("reflection = \"on\"", "reflection = \"on\": allowed is \"true\" or \"false\"".to_owned()),
+        ("grpc.compression = \"brotli\"", "grpc.compression = \"brotli\": allowed is \"gzip\", \"zstd\" or \"none\"".to_owned()),
+        ("grpc.web_origins = \"app.example.org\"", format!("grpc.web_origins = \"app.example.org\": {origins}")),
+        ("grpc.web_origins = \"https://a.org/page\"", format!("grpc.web_origins = \"https://a.org/page\": {origins}")),
+        ("grpc.web_origins = \"\"", format!("grpc.web_origins = \"\": {origins}")),
+        ("grpc.web_origins = \"https://a.org,\"", format!("grpc.web_origins = \"https://a.org,\": {origins}")),
+        ("grpc.limits.max_connections = 0", format!("grpc.limits.max_connections = 0: {many}")),
+        ("grpc.limits.max_calls_per_connection = -1", format!("grpc.limits.max_calls_per_connection = -1: {many}")),
+        ("grpc.limits.max_calls = \"many\"", format!("grpc.limits.max_calls = \"many\": {many}")),
+        ("grpc.limits.max_message_bytes = 10485761", "grpc.limits.max_message_bytes = 10485761: allowed is a number from 1 to 10485760".to_owned()),
+        ("grpc.limits.keep_alive = 20", format!("grpc.limits.keep_alive = 20: {time}")),
+        ("grpc.limits.max_streams = 1", "grpc.limits.max_streams = 1: there is no such key; allowed are max_connections, max_handshakes, handshake_timeout, max_calls, max_calls_per_connection, max_message_bytes, max_inbound_bytes, keep_alive, keep_alive_timeout".to_owned()),
         ("shutdown_grace = 10", format!("shutdown_grace = 10: {time}")),
         ("shutdown_grace = \"0s\"", format!("shutdown_grace = \"0s\": {time}")),
         ("shutdown_grace = \"99999999999999999999h\"", format!("shutdown_grace = \"99999999999999999999h\": {time}")),
@@ -117,7 +145,7 @@ fn each_mistake_names_the_key_the_value_and_what_is_allowed() {
         ("migration.services.\"a.B\".prefer = \"tcp\"", "migration.services.\"a.B\".prefer = \"tcp\": allowed is \"iroh\", \"grpc\" or \"adaptive\"".to_owned()),
         ("migration.services.\"a.B\" = \"grpc\"", "migration.services.\"a.B\" = \"grpc\": allowed is a section, [migration.services.\"a.B\"]".to_owned()),
         ("migration.services.\"a.B\".cary = \"grpc\"", "migration.services.\"a.B\".cary = \"grpc\": there is no such key; allowed are prefer, carry".to_owned()),
-        ("[duel]", "[duel]: there is no such key; allowed are mode, shutdown_grace, iroh, grpc, migration, dual".to_owned()),
+        ("[duel]", "[duel]: there is no such key; allowed are mode, reflection, shutdown_grace, iroh, grpc, migration, dual".to_owned()),
     ] {
         let mode = if line.starts_with("mode") { "" } else { "mode = \"dual\"" };
         let source = format!("{mode}\ngrpc.listen = \"0.0.0.0:0\"\n\n{line}\n");
@@ -166,7 +194,7 @@ fn mistakes_of_the_environment_name_the_variable() {
         (
             "DEMO_MOD",
             "x",
-            "DEMO_MOD: mod = \"x\": there is no such key; allowed are mode, shutdown_grace, iroh, grpc, migration, dual",
+            "DEMO_MOD: mod = \"x\": there is no such key; allowed are mode, reflection, shutdown_grace, iroh, grpc, migration, dual",
         ),
         (
             "DEMO_DUAL",
@@ -181,7 +209,7 @@ fn mistakes_of_the_environment_name_the_variable() {
         (
             "DEMO_",
             "x",
-            "DEMO_: \"\" = \"x\": there is no such key; allowed are mode, shutdown_grace, iroh, grpc, migration, dual",
+            "DEMO_: \"\" = \"x\": there is no such key; allowed are mode, reflection, shutdown_grace, iroh, grpc, migration, dual",
         ),
     ] {
         wrong(file, &[(name, value)], &[says]);
@@ -210,7 +238,7 @@ fn all_mistakes_are_said_at_once() {
             "line:1: mode",
             "line:3: dual.silence",
             "line:4: dual.x",
-            "line:5: [y]: there is no such key; allowed are mode, shutdown_grace, iroh, grpc, migration, dual",
+            "line:5: [y]: there is no such key; allowed are mode, reflection, shutdown_grace, iroh, grpc, migration, dual",
             "DEMO_Z: z",
         ]
     );

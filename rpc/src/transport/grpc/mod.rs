@@ -64,8 +64,6 @@ mod inbound;
 mod listener;
 mod oneway;
 mod outbound;
-#[cfg(feature = "grpc-reflection")]
-mod reflection;
 mod served;
 mod server;
 mod service;

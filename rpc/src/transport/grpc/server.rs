@@ -93,18 +93,22 @@ impl GrpcServer {
         self
     }
 
-    /// Lets clients ask what services there are, and what messages they are made of: `grpc.reflection.v1` and its `v1alpha`, which
-    /// many tools still ask first. It tells everybody, whatever the layers of the router say of calls.
+    /// Lets clients ask what services there are: [`Router::reflection`] on the router. Where a
+    /// [`ServiceRunner`](crate::runner::ServiceRunner) serves, give it a router that has it already: then both transports carry it.
     ///
     /// # Errors
     /// Two types of a package have one name, or a descriptor set that a service names does not go with it.
     ///
     /// # Panics
-    /// If the router serves reflection itself.
+    /// If it is served already, by the router or beside it.
     #[cfg(feature = "grpc-reflection")]
-    pub fn reflection(self) -> Result<Self, crate::proto::SchemaError> {
-        let (v1, v1alpha) = super::reflection::services(&self.router)?;
-        Ok(self.add_service(v1).add_service(v1alpha))
+    #[track_caller]
+    pub fn reflection(mut self) -> Result<Self, crate::proto::SchemaError> {
+        self.router = self.router.reflection()?;
+        for name in self.beside.keys() {
+            self.check_free(name, false);
+        }
+        Ok(self)
     }
 
     /// Sets in which encodings compressed requests are read; by default in [all](Encoding::ALL).
@@ -141,14 +145,17 @@ impl GrpcServer {
             + 'static,
         S::Future: Send,
     {
-        let known = self.router.services().any(|known| known.name == S::NAME);
         let before = self.beside.insert(S::NAME, Box::new(service));
-        assert!(
-            !known && before.is_none(),
-            "the server has a service named {:?} already",
-            S::NAME
-        );
+        self.check_free(S::NAME, before.is_some());
         self
+    }
+
+    #[track_caller]
+    fn check_free(&self, name: &str, is_beside: bool) {
+        assert!(
+            !is_beside && self.router.services().all(|known| known.name != name),
+            "the server has a service named {name:?} already"
+        );
     }
 
     /// Binds a TCP address, of which port 0 is one of the system's choice, and serves there until [`GrpcHandle::shutdown`].
