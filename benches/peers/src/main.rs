@@ -1,0 +1,5 @@
+//! `cargo run --release -p peers -- all`: see README.md.
+
+fn main() -> std::process::ExitCode {
+    peers::main(None)
+}
