@@ -7,6 +7,7 @@ mod alive;
 mod drain;
 mod floods;
 mod frames;
+mod headers_late;
 mod listeners;
 mod malformed;
 mod raw;
