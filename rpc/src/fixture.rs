@@ -234,7 +234,10 @@ impl<C: Dispatch> Client<C> {
         Ok(answer?.0)
     }
 
-    pub(crate) async fn chat(&self, words: Streaming<Text>) -> Result<Streaming<Text>> {
+    pub(crate) async fn chat(&self, words: Streaming<Text>) -> Result<Streaming<Text>>
+    where
+        C: Clone,
+    {
         self.bidirectional(method(CHAT), words).await
     }
 }

@@ -8,6 +8,7 @@ mod configured;
 mod drain;
 mod floods;
 mod frames;
+mod headers_late;
 mod listeners;
 mod malformed;
 mod raw;

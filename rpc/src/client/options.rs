@@ -2,6 +2,7 @@
 
 use std::{
     borrow::Cow,
+    mem,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -10,7 +11,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use crate::{
-    call::{Context, check_metadata},
+    call::{Context, Response, check_metadata},
     metadata::{InvalidMetadata, Metadata},
     method::{MAX_MESSAGE_BYTES, MethodDescriptor, Priority},
     observe::names::{TRACEPARENT, TRACESTATE},
@@ -233,7 +234,8 @@ impl ResponseMetadata {
         Self::default()
     }
 
-    /// The initial metadata; there once the call has returned.
+    /// The initial metadata; there once the call has returned. If a bidirectional one has returned before its server said anything,
+    /// they come when that does, at the latest with the first item.
     #[must_use]
     pub fn headers(&self) -> Metadata {
         self.lock().headers.clone()
@@ -244,6 +246,21 @@ impl ResponseMetadata {
     #[must_use]
     pub fn trailers(&self) -> Metadata {
         self.lock().trailers.clone()
+    }
+
+    /// Takes what comes with an answer.
+    pub(super) fn take_head(&self, result: Result<Response>) -> Result<Response> {
+        match result {
+            Ok(mut response) => {
+                self.set_headers(mem::take(&mut response.metadata));
+                Ok(response)
+            }
+            Err(status) => {
+                self.set_headers(Metadata::new());
+                self.set_trailers(status.metadata().clone());
+                Err(status)
+            }
+        }
     }
 
     pub(super) fn set_headers(&self, headers: Metadata) {

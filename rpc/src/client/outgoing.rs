@@ -1,18 +1,18 @@
-//! The two bodies of a call as its client keeps them: requests being encoded, responses being watched.
+//! The requests of a call, as its client sends them, and what there is to know of them while the answer is waited for.
 
 use std::{
-    mem,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::{Context as TaskContext, Poll, Waker, ready},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context as TaskContext, Poll, Waker},
 };
 
 use bytes::Bytes;
 
-use super::options::ResponseMetadata;
 use crate::{
-    call::{Batch, Body, BodyStream, CallError, Encoded, Expiry},
-    metadata::Metadata,
+    call::{Batch, BodyStream, CallError, Encoded},
     status::{Result, Status},
 };
 
@@ -22,7 +22,7 @@ use crate::{
 pub(super) struct Requests<Q: 'static, E> {
     pub(super) stream: Encoded<Q, E>,
     pub(super) path: &'static str,
-    pub(super) failure: Arc<Failure>,
+    pub(super) progress: Arc<Progress>,
 }
 
 impl<Q: 'static, E> Unpin for Requests<Q, E> {}
@@ -30,138 +30,95 @@ impl<Q: 'static, E> Unpin for Requests<Q, E> {}
 impl<Q: Send + 'static, E: CallError> BodyStream for Requests<Q, E> {
     fn poll_message(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Option<Result<Bytes>>> {
         let this = self.get_mut();
-        let message = ready!(this.stream.poll_message(cx));
-        Poll::Ready(message.map(|message| message.map_err(|status| this.fail(status))))
+        let polled = this.stream.poll_message(cx);
+        this.watch(polled)
     }
 
     fn poll_batch(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Option<Result<Batch>>> {
         let this = self.get_mut();
-        let batch = ready!(this.stream.poll_batch(cx));
-        Poll::Ready(batch.map(|batch| batch.map_err(|status| this.fail(status))))
+        let polled = this.stream.poll_batch(cx);
+        this.watch(polled)
     }
 }
 
 impl<Q: 'static, E> Requests<Q, E> {
-    fn fail(&self, status: Status) -> Status {
-        self.failure.set(status);
-        Status::cancelled(format!("{}: the request stream failed", self.path))
+    fn watch<T>(&self, polled: Poll<Option<Result<T>>>) -> Poll<Option<Result<T>>> {
+        match polled {
+            Poll::Pending => {
+                self.progress.waits();
+                Poll::Pending
+            }
+            Poll::Ready(Some(Err(status))) => {
+                self.progress.fail(status);
+                let status = format!("{}: the request stream failed", self.path);
+                Poll::Ready(Some(Err(Status::cancelled(status))))
+            }
+            ready => ready,
+        }
     }
 }
 
-/// Why the client itself gave the call up, if it did: the error of its request stream.
+/// How the requests of a stream get on, for who waits for the answer to them.
 #[derive(Debug, Default)]
-pub(super) struct Failure(Mutex<Cause>);
+pub(super) struct Progress {
+    has_waited: AtomicBool,
+    news: Mutex<News>,
+}
 
 #[derive(Debug, Default)]
-struct Cause {
-    status: Option<Status>,
+struct News {
+    /// Why the client itself gave the call up, if it did: the error of its request stream.
+    failure: Option<Status>,
     waker: Option<Waker>,
 }
 
-impl Failure {
-    fn set(&self, status: Status) {
+impl Progress {
+    fn fail(&self, status: Status) {
+        self.tell(|news| {
+            news.failure.get_or_insert(status);
+        });
+    }
+
+    /// There is no request for now.
+    fn waits(&self) {
+        if !self.has_waited() && !self.has_waited.swap(true, Ordering::AcqRel) {
+            self.tell(|_| {});
+        }
+    }
+
+    /// Whether there has been a time without a request to send.
+    pub(super) fn has_waited(&self) -> bool {
+        self.has_waited.load(Ordering::Acquire)
+    }
+
+    /// Why the requests failed, once; of all else that there is to know, whoever asked last is woken.
+    pub(super) fn poll_failure(&self, cx: &mut TaskContext<'_>) -> Poll<Status> {
+        let mut news = self.lock();
+        if let Some(status) = news.failure.take() {
+            return Poll::Ready(status);
+        }
+        if !news
+            .waker
+            .as_ref()
+            .is_some_and(|waker| waker.will_wake(cx.waker()))
+        {
+            news.waker = Some(cx.waker().clone());
+        }
+        Poll::Pending
+    }
+
+    fn tell(&self, change: impl FnOnce(&mut News)) {
         let waker = {
-            let mut cause = self.lock();
-            cause.status.get_or_insert(status);
-            cause.waker.take()
+            let mut news = self.lock();
+            change(&mut news);
+            news.waker.take()
         };
         if let Some(waker) = waker {
             waker.wake();
         }
     }
 
-    /// The status, once; until there is one, whoever asked last is woken.
-    pub(super) fn poll(&self, cx: &mut TaskContext<'_>) -> Poll<Status> {
-        let mut cause = self.lock();
-        if let Some(status) = cause.status.take() {
-            return Poll::Ready(status);
-        }
-        if !cause
-            .waker
-            .as_ref()
-            .is_some_and(|waker| waker.will_wake(cx.waker()))
-        {
-            cause.waker = Some(cx.waker().clone());
-        }
-        Poll::Pending
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Cause> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The responses of a stream, with what may end them early on this side.
-pub(super) struct Responses {
-    pub(super) body: Body,
-    pub(super) expiry: Expiry,
-    pub(super) failure: Option<Arc<Failure>>,
-    pub(super) capture: Option<ResponseMetadata>,
-}
-
-impl BodyStream for Responses {
-    fn poll_message(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Option<Result<Bytes>>> {
-        self.get_mut().poll_body(cx, Body::poll_next)
-    }
-
-    fn poll_batch(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Option<Result<Batch>>> {
-        self.get_mut().poll_body(cx, Body::poll_batch)
-    }
-
-    fn trailers(self: Pin<&mut Self>) -> Metadata {
-        let this = self.get_mut();
-        let trailers = this.body.take_trailers();
-        if let Some(capture) = &this.capture {
-            capture.set_trailers(trailers.clone());
-        }
-        trailers
-    }
-}
-
-impl Responses {
-    fn poll_body<T>(
-        &mut self,
-        cx: &mut TaskContext<'_>,
-        poll: impl FnOnce(&mut Body, &mut TaskContext<'_>) -> Poll<Option<Result<T>>>,
-    ) -> Poll<Option<Result<T>>> {
-        let polled = self.poll_in_time(cx, poll);
-        if let Poll::Ready(Some(Err(status))) = &polled
-            && let Some(capture) = &self.capture
-        {
-            capture.set_trailers(status.metadata().clone());
-        }
-        polled
-    }
-
-    fn poll_in_time<T>(
-        &mut self,
-        cx: &mut TaskContext<'_>,
-        poll: impl FnOnce(&mut Body, &mut TaskContext<'_>) -> Poll<Option<Result<T>>>,
-    ) -> Poll<Option<Result<T>>> {
-        // A stream that is always ready would never let a timer be seen.
-        if let Some(status) = self.expiry.check() {
-            return self.end(status);
-        }
-        let polled = poll(&mut self.body, cx);
-        // Asked after the body: in memory, it is the body that polls the requests. It may have learnt of the failure too, and
-        // then says no more than that the call was cancelled.
-        if let Some(failure) = &self.failure
-            && !matches!(polled, Poll::Ready(Some(Ok(_))))
-            && let Poll::Ready(status) = failure.poll(cx)
-        {
-            return self.end(status);
-        }
-        if polled.is_pending()
-            && let Poll::Ready(status) = self.expiry.poll(cx)
-        {
-            return self.end(status);
-        }
-        polled
-    }
-
-    /// Dropping the body cancels the call.
-    fn end<T>(&mut self, status: Status) -> Poll<Option<Result<T>>> {
-        drop(mem::replace(&mut self.body, Body::empty()));
-        Poll::Ready(Some(Err(status)))
+    fn lock(&self) -> MutexGuard<'_, News> {
+        self.news.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -6,8 +6,10 @@ use bytes::Bytes;
 
 use super::{
     handle::Client,
-    options::{CallOptions, after},
-    outgoing::{Failure, Requests, Responses},
+    incoming::Responses,
+    opening::Opening,
+    options::{CallOptions, ResponseMetadata, after},
+    outgoing::{Progress, Requests},
 };
 use crate::{
     call::{
@@ -85,7 +87,7 @@ impl<C: Dispatch> Client<C> {
         let call = async {
             let mut call = self.begin(method)?;
             let (response, codec) = self.dispatch_one(&mut call, request).await?;
-            Ok(self.read_stream(call, codec, response, None))
+            Ok(read_stream(call, codec, Answer::Here(response), None))
         };
         call.await.map_err(E::from)
     }
@@ -110,8 +112,12 @@ impl<C: Dispatch> Client<C> {
     {
         let call = async {
             let mut call = self.begin(method)?;
-            let (response, codec, failure) = self.dispatch_stream(&mut call, requests).await?;
-            self.read_one(&mut call, codec, response, Some(&failure))
+            let (request, progress) = self.stream(&call, requests);
+            let codec = request.codec;
+            let dispatched = unless_failed(&progress, self.channel.dispatch(request));
+            let result = call.expiry.run(pin!(dispatched)).await;
+            let response = call.captured(result)?;
+            self.read_one(&mut call, codec, response, Some(&progress))
                 .await
         };
         call.await.map_err(E::from)
@@ -119,8 +125,12 @@ impl<C: Dispatch> Client<C> {
 
     /// Many requests and many responses, independently. An error in `requests` cancels the call, which then ends with it.
     ///
+    /// Returns when the server has answered, which may be before its first item, or as soon as `requests` have nothing to send for now:
+    /// else a caller who has to see the call before it says more, and a server that has to hear more before it answers, would wait for
+    /// each other.
+    ///
     /// # Errors
-    /// The status of the call, as the trait's own error; one that comes later ends the stream.
+    /// The status of the call, as the trait's own error; one that comes after the call has returned ends the stream.
     ///
     /// # Cancel safety
     /// Dropping the future or the stream cancels the call.
@@ -130,6 +140,7 @@ impl<C: Dispatch> Client<C> {
         requests: Streaming<Q, E3>,
     ) -> Result<Streaming<R, E2>, E>
     where
+        C: Clone,
         Q: Send + 'static,
         R: Send + 'static,
         E: CallError,
@@ -138,8 +149,19 @@ impl<C: Dispatch> Client<C> {
     {
         let call = async {
             let mut call = self.begin(method)?;
-            let (response, codec, failure) = self.dispatch_stream(&mut call, requests).await?;
-            Ok(self.read_stream(call, codec, response, Some(failure)))
+            let (request, progress) = self.stream(&call, requests);
+            let (codec, capture) = (request.codec, call.capture());
+            if let Some(capture) = &capture {
+                // What an earlier call has left there is not of this one.
+                capture.set_headers(Metadata::new());
+            }
+            let mut opening = Opening::new(self.channel.clone(), request, capture);
+            let answered = call.expiry.run(pin!(opening.answer(&progress))).await;
+            let answer = match call.captured_error(answered)? {
+                Some(response) => Answer::Here(response),
+                None => Answer::Opening(opening.detach()),
+            };
+            Ok(read_stream(call, codec, answer, Some(progress)))
         };
         call.await.map_err(E::from)
     }
@@ -220,17 +242,18 @@ impl<C: Dispatch> Client<C> {
         call.captured(result)
     }
 
-    async fn dispatch_stream<Q, E3>(
+    /// A request whose messages are these.
+    fn stream<Q, E3>(
         &self,
-        call: &mut Outgoing<'_>,
+        call: &Outgoing<'_>,
         requests: Streaming<Q, E3>,
-    ) -> Result<(Response, Codec, Arc<Failure>)>
+    ) -> (Request, Arc<Progress>)
     where
         Q: Send + 'static,
         E3: CallError,
     {
         let codec = self.channel.codec(call.method.service());
-        let failure = Arc::new(Failure::default());
+        let progress = Arc::new(Progress::default());
         let body = Body::stream(Requests {
             stream: Encoded::new(
                 requests,
@@ -240,14 +263,9 @@ impl<C: Dispatch> Client<C> {
                 call.method.path,
             ),
             path: call.method.path,
-            failure: Arc::clone(&failure),
+            progress: Arc::clone(&progress),
         });
-        let request = call.request(codec, body);
-        let result = {
-            let dispatched = unless_failed(&failure, self.channel.dispatch(request));
-            call.expiry.run(pin!(dispatched)).await
-        };
-        Ok((call.captured(result)?, codec, failure))
+        (call.request(codec, body), progress)
     }
 
     async fn read_one<R: Send + 'static>(
@@ -255,7 +273,7 @@ impl<C: Dispatch> Client<C> {
         call: &mut Outgoing<'_>,
         codec: Codec,
         response: Response,
-        failure: Option<&Failure>,
+        progress: Option<&Progress>,
     ) -> Result<R> {
         let path = call.method.path;
         let mut body = response.body;
@@ -272,8 +290,8 @@ impl<C: Dispatch> Client<C> {
                 }
             };
             let read = async {
-                match failure {
-                    Some(failure) => unless_failed(failure, read).await,
+                match progress {
+                    Some(progress) => unless_failed(progress, read).await,
                     None => read.await,
                 }
             };
@@ -287,36 +305,45 @@ impl<C: Dispatch> Client<C> {
         };
         call.decode(codec, message, body)
     }
+}
 
-    fn read_stream<R: Send + 'static, E2: CallError>(
-        &self,
-        call: Outgoing<'_>,
-        codec: Codec,
-        response: Response,
-        failure: Option<Arc<Failure>>,
-    ) -> Streaming<R, E2> {
-        let Outgoing {
-            method,
-            options,
-            limit_bytes,
+/// The answer to a call whose responses are a stream.
+enum Answer {
+    Here(Response),
+    /// It is still to come.
+    Opening(Opening),
+}
+
+fn read_stream<R: Send + 'static, E2: CallError>(
+    call: Outgoing<'_>,
+    codec: Codec,
+    answer: Answer,
+    progress: Option<Arc<Progress>>,
+) -> Streaming<R, E2> {
+    let capture = call.capture();
+    let Outgoing {
+        method,
+        limit_bytes,
+        expiry,
+        ..
+    } = call;
+    let (opening, body) = match answer {
+        Answer::Here(response) => (None, response.body),
+        Answer::Opening(opening) => (Some(opening), Body::empty()),
+    };
+    let body = if expiry.is_never() && progress.is_none() && capture.is_none() {
+        body
+    } else {
+        Body::stream(Responses {
+            opening,
+            body,
             expiry,
-            ..
-        } = call;
-        let capture = options.and_then(CallOptions::captured).cloned();
-        let body = response.body;
-        let body = if expiry.is_never() && failure.is_none() && capture.is_none() {
-            body
-        } else {
-            Body::stream(Responses {
-                body,
-                expiry,
-                failure,
-                capture,
-            })
-        };
-        let coding = Coding::of_responses(method);
-        Streaming::from_body(body, codec, limit_bytes, method.path, coding.decoder())
-    }
+            progress,
+            capture,
+        })
+    };
+    let coding = Coding::of_responses(method);
+    Streaming::from_body(body, codec, limit_bytes, method.path, coding.decoder())
 }
 
 /// One call as its options make it.
@@ -354,19 +381,14 @@ impl Outgoing<'_> {
         request
     }
 
+    fn capture(&self) -> Option<ResponseMetadata> {
+        self.options.and_then(CallOptions::captured).cloned()
+    }
+
     fn captured(&self, result: Result<Response>) -> Result<Response> {
-        let Some(capture) = self.options.and_then(CallOptions::captured) else {
-            return result;
-        };
-        match result {
-            Ok(mut response) => {
-                capture.set_headers(std::mem::take(&mut response.metadata));
-                Ok(response)
-            }
-            Err(status) => {
-                capture.set_headers(Metadata::new());
-                self.captured_error(Err(status))
-            }
+        match self.options.and_then(CallOptions::captured) {
+            Some(capture) => capture.take_head(result),
+            None => result,
         }
     }
 
@@ -381,11 +403,14 @@ impl Outgoing<'_> {
 }
 
 /// Runs `future`, unless the request stream fails: then that is the result, whatever the other side makes of it.
-async fn unless_failed<T>(failure: &Failure, future: impl Future<Output = Result<T>>) -> Result<T> {
+async fn unless_failed<T>(
+    progress: &Progress,
+    future: impl Future<Output = Result<T>>,
+) -> Result<T> {
     let mut future = pin!(future);
     poll_fn(|cx| {
         let polled = future.as_mut().poll(cx);
-        match failure.poll(cx) {
+        match progress.poll_failure(cx) {
             Poll::Ready(status) => Poll::Ready(Err(status)),
             Poll::Pending => polled,
         }

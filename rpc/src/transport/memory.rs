@@ -1,8 +1,10 @@
 //! [`Memory`]: a client and a server in one process, with nothing between them but encoded messages.
 
 use std::{
-    fmt, mem,
-    pin::Pin,
+    fmt,
+    future::poll_fn,
+    mem,
+    pin::{Pin, pin},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker},
 };
@@ -22,7 +24,9 @@ use crate::{
 ///
 /// Messages are encoded and decoded as on every other transport. Handlers run inside the caller's own task: there is no queue
 /// and no task between the two, so a call that is dropped drops its handler at once, and a response stream that nobody reads does
-/// not run. One-way calls alone get a task of their own, since their caller does not wait; outside of a tokio runtime he does.
+/// not run. Two get a task of their own, since their caller does not wait: one-way calls, and bidirectional ones that have returned
+/// while their handler still waits for the first requests. Outside of a tokio runtime the first does wait, and the second run while
+/// their responses are read.
 pub struct Memory<D> {
     inner: Arc<D>,
     codec: Codec,
@@ -54,7 +58,17 @@ impl<D: Dispatch> Memory<D> {
             request.body = requests;
             end = Some(guard);
         }
-        let mut response = self.inner.dispatch(request).await?;
+        let mut call = pin!(self.inner.dispatch(request));
+        let mut response = poll_fn(|cx| {
+            let polled = call.as_mut().poll(cx);
+            if polled.is_pending()
+                && let Some(requests) = &end
+            {
+                requests.look_ahead(cx);
+            }
+            polled
+        })
+        .await?;
         if response.body.is_stream() {
             response.body = Body::stream(Responses {
                 body: response.body,
@@ -144,6 +158,7 @@ impl<D> fmt::Debug for Memory<D> {
 pub(super) fn cancellable(body: Body) -> (Body, EndRequests) {
     let shared = Arc::new(Mutex::new(Shared {
         body: Some(body),
+        first: First::Unasked,
         ended: false,
         reader: None,
     }));
@@ -156,18 +171,41 @@ pub(super) fn cancellable(body: Body) -> (Body, EndRequests) {
 struct Shared {
     /// `None` while it is polled, and once the call has ended.
     body: Option<Body>,
+    first: First,
     ended: bool,
     reader: Option<Waker>,
+}
+
+/// The first request.
+enum First {
+    Unasked,
+    /// Somebody has asked for it.
+    Asked,
+    /// It is being looked at.
+    Looking,
+    /// It was looked at, and is still to be read.
+    Seen(Option<Result<Bytes>>),
 }
 
 struct Requests(Arc<Mutex<Shared>>);
 
 impl BodyStream for Requests {
     fn poll_message(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
+        let mut shared = lock(&self.0);
+        match mem::replace(&mut shared.first, First::Asked) {
+            First::Looking => {
+                shared.first = First::Looking;
+                shared.reader = Some(cx.waker().clone());
+                return Poll::Pending;
+            }
+            First::Seen(first) if !shared.ended => return Poll::Ready(first),
+            First::Seen(_) | First::Unasked | First::Asked => {}
+        }
         // Taken out: the body is the caller's stream, and polling it may end this very call.
-        let Some(mut body) = lock(&self.0).body.take() else {
+        let Some(mut body) = shared.body.take() else {
             return Poll::Ready(Some(Err(call_ended())));
         };
+        drop(shared);
         let polled = body.poll_next(cx);
         let mut shared = lock(&self.0);
         if shared.ended {
@@ -184,6 +222,36 @@ impl BodyStream for Requests {
 
 /// Ends the requests when the call has ended, well or badly.
 pub(super) struct EndRequests(Arc<Mutex<Shared>>);
+
+impl EndRequests {
+    /// Looks at the first request, for a handler that waits and has not asked for one: as over a network, the caller is to know whether
+    /// there is one for now. Only once, for whoever asks after that is to be woken.
+    fn look_ahead(&self, cx: &mut Context<'_>) {
+        let mut shared = lock(&self.0);
+        if !matches!(shared.first, First::Unasked) {
+            return;
+        }
+        let Some(mut body) = shared.body.take() else {
+            return;
+        };
+        shared.first = First::Looking;
+        drop(shared);
+        let polled = body.poll_next(cx);
+        let mut shared = lock(&self.0);
+        shared.first = match polled {
+            Poll::Ready(first) => First::Seen(first),
+            Poll::Pending => First::Asked,
+        };
+        if !shared.ended {
+            shared.body = Some(body);
+        }
+        let reader = shared.reader.take();
+        drop(shared);
+        if let Some(reader) = reader {
+            reader.wake();
+        }
+    }
+}
 
 impl Drop for EndRequests {
     fn drop(&mut self) {

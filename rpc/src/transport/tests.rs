@@ -140,6 +140,32 @@ async fn a_request_stream_ends_with_its_call_whoever_reads_it() {
     assert_eq!(status.code(), Code::Cancelled);
 }
 
+#[test]
+fn without_a_runtime_an_exchange_runs_while_its_responses_are_read() {
+    fn now<T>(future: impl Future<Output = T>) -> T {
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        match std::pin::pin!(future).poll(&mut cx) {
+            Poll::Ready(value) => value,
+            Poll::Pending => panic!("there is nothing to wait for"),
+        }
+    }
+    /// Answers with the first request, and not before.
+    struct Listens;
+    impl Dispatch for Listens {
+        async fn dispatch(&self, mut request: Request) -> Result<Response> {
+            let first = request.body.next().await.transpose()?;
+            Ok(Response::new(Body::one(first.unwrap())))
+        }
+    }
+    let client = Client::new(Channel::new(Memory::new(Listens)));
+    let (lines, requests) = Streaming::<Text>::channel(1);
+    let mut responses = now(client.chat(requests)).unwrap();
+    now(lines.send("a".into())).unwrap();
+    assert_eq!(now(responses.next()).unwrap().unwrap(), "a".into());
+    assert!(now(responses.next()).is_none());
+    now(lines.closed());
+}
+
 struct Never;
 
 impl BodyStream for Never {

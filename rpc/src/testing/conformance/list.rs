@@ -33,6 +33,7 @@ macro_rules! conformance {
                 large_items_in_streams
                 ping_pong
                 a_server_speaks_first
+                a_client_speaks_first
                 half_close
                 an_answer_before_the_requests_have_ended
                 responses_that_end_before_the_requests
@@ -89,6 +90,7 @@ macro_rules! conformance {
                 every_code_in_every_shape
                 after_some_items
                 in_the_middle_of_an_exchange
+                before_the_answer_to_an_exchange_that_is_open
                 while_the_requests_go_on
                 keep_their_words
                 keep_their_details

@@ -35,6 +35,7 @@
 //! | [`Priority`](crate::Priority) | `blixard-priority: bulk`, `normal`, `high` or `critical`, where it is not the method's own; anybody may send it |
 //! | [`Status`](crate::Status) | `grpc-status`, `grpc-message`, and `google.rpc.Status` in `grpc-status-details-bin` |
 //! | [`Status::was_accepted`](crate::Status::was_accepted) is `false` | `blixard-not-accepted: 1` beside the status; a refused stream, a GOAWAY before it, no connection |
+//! | a response stream is there | with the headers, or before them if the requests have nothing to send for now: many servers send none before their first message |
 //! | a call that is dropped | `RST_STREAM` with `CANCEL`; from a client it drops the handler |
 //! | one-way call | a call that is answered `google.protobuf.Empty`, and whose answer the caller does not wait for |
 //! | [`Peer`](crate::Peer) | the client's certificate under mutual TLS, else its address |

@@ -104,9 +104,16 @@ pub(super) async fn a_dropped_exchange_drops_its_handler(bed: &Bed) {
 pub(super) async fn a_dropped_exchange_that_was_not_answered(bed: &Bed) {
     let cx = bed.cx.clone();
     let client = bed.plan(Plan::before([Act::Hang]));
-    let (sender, requests) = Streaming::channel(1);
+    // Whose client has nothing more to say, and waits.
+    let requests = Streaming::from_iter([item(0, 8)]);
     drop_when(client.chat(&cx, requests), bed.subject.started.reaches(1)).await;
     bed.subject.dropped.reaches(1).await;
+    // Whose client has its stream already.
+    let (sender, requests) = Streaming::channel(1);
+    let responses = soon("a stream", client.chat(&cx, requests)).await;
+    bed.subject.started.reaches(2).await;
+    drop(responses);
+    bed.subject.dropped.reaches(2).await;
     soon("the end of the request stream", sender.closed()).await;
 }
 

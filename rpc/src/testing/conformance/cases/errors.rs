@@ -11,7 +11,10 @@ use super::super::{
         Absent, AbsentClient, Conformance, ConformanceClient, Refusal, Younger, YoungerClient,
     },
 };
-use crate::{Code, Context, Metadata, Result, Status, Streaming, status::Detail};
+use crate::{
+    CallOptions, Code, Context, Metadata, ResponseMetadata, Result, Status, Streaming,
+    status::Detail,
+};
 
 /// What each shape of call ends with, when it fails before there is a response.
 async fn all_shapes(client: &ConformanceClient) -> Vec<Status> {
@@ -71,6 +74,48 @@ pub(super) async fn in_the_middle_of_an_exchange(bed: &Bed) {
     let status = soon("the error", responses.next()).await;
     check(&status.unwrap().unwrap_err(), Code::OutOfRange, "enough");
     soon("the end of the requests", sender.closed()).await;
+}
+
+pub(super) async fn before_the_answer_to_an_exchange_that_is_open(bed: &Bed) {
+    // Whose stream the client has already: then the error comes out of that, with all that belongs to it.
+    let detail = Detail {
+        type_url: "type.googleapis.com/a.B".to_owned(),
+        value: Bytes::from_static(b"detail"),
+    };
+    let status = Status::not_found("nobody is here").with_detail(detail);
+    let trailer = Act::Trailer("tail", "set".into());
+    let client = bed.plan(Plan::before([
+        Act::Read(1),
+        trailer,
+        Act::Fail(status.clone()),
+    ]));
+    let seen = ResponseMetadata::new();
+    let client = client.with(CallOptions::new().capture(&seen));
+    let (sender, requests) = Streaming::channel(1);
+    let responses = soon("a stream", client.chat(&bed.cx, requests)).await;
+    let mut responses = responses.unwrap();
+    sender.send(item(0, 8)).await.unwrap();
+    let error = soon("the error", responses.next()).await;
+    let error = error.unwrap().unwrap_err();
+    check(&error, Code::NotFound, "nobody is here");
+    assert_eq!(error.details(), status.details());
+    assert!(error.was_accepted(), "the handler has seen the call");
+    assert_eq!(seen.trailers().get("tail"), Some("set"));
+    assert!(responses.next().await.is_none(), "an error is the end");
+    soon("the end of the requests", sender.closed()).await;
+
+    // The client's own, too.
+    let client = bed.plan(Plan::before([Act::Read(1), Act::Hang]));
+    let (sender, requests) = Streaming::channel(1);
+    let responses = soon("a stream", client.chat(&bed.cx, requests)).await;
+    sender
+        .fail(Status::data_loss("the disk is gone"))
+        .await
+        .unwrap();
+    let error = soon("the error", responses.unwrap().collect()).await;
+    check(&error.unwrap_err(), Code::DataLoss, "the disk is gone");
+    bed.subject.gone.reaches(bed.subject.started.get()).await;
+    bed.still_works().await;
 }
 
 pub(super) async fn while_the_requests_go_on(bed: &Bed) {

@@ -9,7 +9,7 @@ use super::super::{
     probe::soon,
     service::Conformance,
 };
-use crate::{Code, Status, Streaming};
+use crate::{CallOptions, Code, ResponseMetadata, Status, Streaming};
 
 pub(super) async fn ten_thousand_items_keep_their_order(bed: &Bed) {
     const ITEMS: u64 = 10_000;
@@ -90,6 +90,47 @@ pub(super) async fn a_server_speaks_first(bed: &Bed) {
     sender.send(item(77, 8)).await.unwrap();
     let item = soon("the answer", responses.next()).await;
     assert_eq!(number(&item.unwrap().unwrap()), 77);
+}
+
+pub(super) async fn a_client_speaks_first(bed: &Bed) {
+    // The handler answers when it has heard something, and the client says nothing before it has its stream.
+    let seen = ResponseMetadata::new();
+    let before = [Act::Read(1), Act::Header("k", "v".into())];
+    let client = bed.plan(Plan {
+        before: before.into(),
+        during: vec![Act::Items(1, 8), Act::Echo],
+    });
+    let client = client.with(CallOptions::new().capture(&seen));
+    let (sender, requests) = Streaming::channel(1);
+    let responses = client.chat(&bed.cx, requests);
+    let mut responses = soon("a stream whose server has said nothing yet", responses)
+        .await
+        .unwrap();
+    assert!(seen.headers().is_empty());
+    sender.send(item(1, 8)).await.unwrap();
+    let item_0 = soon("the first item", responses.next()).await;
+    assert_eq!(number(&item_0.unwrap().unwrap()), 0);
+    assert_eq!(seen.headers().get("k"), Some("v"));
+    for expected in 2..10 {
+        sender.send(item(expected, 8)).await.unwrap();
+        let answer = soon("the echo", responses.next()).await;
+        assert_eq!(number(&answer.unwrap().unwrap()), expected);
+    }
+    drop(sender);
+    assert!(soon("the end", responses.next()).await.is_none());
+    assert_eq!(bed.subject.dropped.get(), 0);
+
+    // The requests flow while nobody looks at the responses.
+    let client = bed.plan(Plan::before([Act::Read(100)]));
+    let (sender, requests) = Streaming::channel(1);
+    let responses = soon("another stream", client.chat(&bed.cx, requests)).await;
+    for number in 0..100 {
+        let sent = soon("room for a request", sender.send(item(number, 8)));
+        sent.await.unwrap();
+    }
+    drop(sender);
+    let rest = soon("the end", responses.unwrap().collect()).await;
+    assert!(rest.unwrap().is_empty());
 }
 
 pub(super) async fn half_close(bed: &Bed) {
