@@ -309,7 +309,8 @@ async fn every_call_is_counted_once_it_has_ended() {
 
 #[tokio::test(start_paused = true)]
 async fn what_comes_together_passes_layers_as_what_comes_alone() {
-    let ways: [(&str, fn(usize) -> bool); 3] = [
+    type Together = fn(usize) -> bool;
+    let ways: [(&str, Together); 3] = [
         ("alone", |_| false),
         ("together", |_| true),
         ("in turns", |number| number % 2 == 1),
