@@ -24,6 +24,7 @@ use super::{
 };
 use crate::{
     call::{Body, Method, Request, Response},
+    code::Code,
     codec::Codec,
     metadata::Metadata,
     method::MAX_MESSAGE_BYTES,
@@ -73,10 +74,14 @@ pub(super) struct Origin {
     pub(super) authority: Option<Authority>,
 }
 
+/// What a server of tonic says when the deadline of a call has passed.
+const TONICS_TIMEOUT: &str = "Timeout expired";
+
 /// A call that was made, as its answer is read.
 pub(super) struct Asked {
     method: Method,
     terms: Arc<Terms>,
+    has_deadline: bool,
 }
 
 impl Asked {
@@ -151,6 +156,7 @@ fn head(
     let asked = Asked {
         method: request.method.clone(),
         terms: Arc::clone(terms),
+        has_deadline: request.deadline.is_some(),
     };
     Ok((head, asked))
 }
@@ -190,7 +196,9 @@ impl Asked {
         let (parts, body) = response.into_parts();
         if let Some(end) = status::read(&parts.headers) {
             // The head is all that there is.
-            return end.map(|trailers| Response::new(Body::empty().with_trailers(trailers)));
+            return end
+                .map(|trailers| Response::new(Body::empty().with_trailers(trailers)))
+                .map_err(|status| self.timed_out(status));
         }
         let encoding = self.check_head(parts.status, &parts.headers)?;
         let metadata = headers::read(&parts.headers).map_err(|name| {
@@ -213,6 +221,19 @@ impl Asked {
             Body::stream(responses)
         };
         Ok(Response { metadata, body })
+    }
+
+    /// A server of tonic that ends a call at its deadline calls that CANCELLED, and may do so a moment before the client's own clock
+    /// says what it is.
+    fn timed_out(&self, status: Status) -> Status {
+        if !(self.has_deadline
+            && status.code() == Code::Cancelled
+            && status.message() == TONICS_TIMEOUT)
+        {
+            return status;
+        }
+        let text = format!("{}: the server stopped at the deadline", self.path());
+        Status::deadline_exceeded(text).with_source(status)
     }
 
     /// How the messages that follow are compressed.
@@ -264,5 +285,32 @@ where
     match poll_fn(|cx| responses.poll(cx)).await? {
         Next::End(trailers) => Ok((message, trailers)),
         Next::Message(_) => Err(wrong_number(responses, "more than one")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_tonic_says_of_a_deadline_is_told_from_a_cancelled_call() {
+        for (has_deadline, message, code) in [
+            (true, TONICS_TIMEOUT, Code::DeadlineExceeded),
+            (false, TONICS_TIMEOUT, Code::Cancelled),
+            (true, "by the server", Code::Cancelled),
+        ] {
+            let asked = Asked {
+                method: Method::Path("/a.B/C".into()),
+                terms: Arc::default(),
+                has_deadline,
+            };
+            let response = http::Response::builder()
+                .header("grpc-status", "1")
+                .header("grpc-message", message)
+                .body(tonic::body::Body::empty())
+                .unwrap();
+            let status = asked.answered(response, ()).await.unwrap_err();
+            assert_eq!(status.code(), code, "{status:?}");
+        }
     }
 }
