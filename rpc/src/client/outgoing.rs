@@ -93,19 +93,41 @@ impl Failure {
 
 /// The responses of a stream, with what may end them early on this side.
 pub(super) struct Responses {
-    pub(super) body: Body,
-    pub(super) expiry: Expiry,
-    pub(super) failure: Option<Arc<Failure>>,
-    pub(super) capture: Option<ResponseMetadata>,
+    body: Body,
+    /// What came together, while each message has to be in time.
+    batch: Batch,
+    expiry: Expiry,
+    failure: Option<Arc<Failure>>,
+    capture: Option<ResponseMetadata>,
 }
 
 impl BodyStream for Responses {
     fn poll_message(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Option<Result<Bytes>>> {
-        self.get_mut().poll_body(cx, Body::poll_next)
+        self.get_mut()
+            .poll(cx, |body, batch, cx| match batch.next() {
+                Some(message) => Poll::Ready(Some(Ok(message))),
+                None => body.poll_next(cx),
+            })
     }
 
     fn poll_batch(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Option<Result<Batch>>> {
-        self.get_mut().poll_body(cx, Body::poll_batch)
+        let this = self.get_mut();
+        if this.expiry.is_never() {
+            return this.poll(cx, |body, _, cx| body.poll_batch(cx));
+        }
+        // One by one: the reader may take its time for each, and that is the call's too.
+        this.poll(cx, |body, batch, cx| {
+            loop {
+                if let Some(message) = batch.next() {
+                    return Poll::Ready(Some(Ok(Batch::one(message))));
+                }
+                match ready!(body.poll_batch(cx)) {
+                    Some(Ok(messages)) => *batch = messages,
+                    Some(Err(status)) => return Poll::Ready(Some(Err(status))),
+                    None => return Poll::Ready(None),
+                }
+            }
+        })
     }
 
     fn trailers(self: Pin<&mut Self>) -> Metadata {
@@ -119,10 +141,25 @@ impl BodyStream for Responses {
 }
 
 impl Responses {
-    fn poll_body<T>(
+    pub(super) const fn new(
+        body: Body,
+        expiry: Expiry,
+        failure: Option<Arc<Failure>>,
+        capture: Option<ResponseMetadata>,
+    ) -> Self {
+        Self {
+            body,
+            batch: Batch::EMPTY,
+            expiry,
+            failure,
+            capture,
+        }
+    }
+
+    fn poll<T>(
         &mut self,
         cx: &mut TaskContext<'_>,
-        poll: impl FnOnce(&mut Body, &mut TaskContext<'_>) -> Poll<Option<Result<T>>>,
+        poll: impl FnOnce(&mut Body, &mut Batch, &mut TaskContext<'_>) -> Poll<Option<Result<T>>>,
     ) -> Poll<Option<Result<T>>> {
         let polled = self.poll_in_time(cx, poll);
         if let Poll::Ready(Some(Err(status))) = &polled
@@ -136,13 +173,13 @@ impl Responses {
     fn poll_in_time<T>(
         &mut self,
         cx: &mut TaskContext<'_>,
-        poll: impl FnOnce(&mut Body, &mut TaskContext<'_>) -> Poll<Option<Result<T>>>,
+        poll: impl FnOnce(&mut Body, &mut Batch, &mut TaskContext<'_>) -> Poll<Option<Result<T>>>,
     ) -> Poll<Option<Result<T>>> {
         // A stream that is always ready would never let a timer be seen.
         if let Some(status) = self.expiry.check() {
             return self.end(status);
         }
-        let polled = poll(&mut self.body, cx);
+        let polled = poll(&mut self.body, &mut self.batch, cx);
         // Asked after the body: in memory, it is the body that polls the requests. It may have learnt of the failure too, and
         // then says no more than that the call was cancelled.
         if let Some(failure) = &self.failure
@@ -162,6 +199,7 @@ impl Responses {
     /// Dropping the body cancels the call.
     fn end<T>(&mut self, status: Status) -> Poll<Option<Result<T>>> {
         drop(mem::replace(&mut self.body, Body::empty()));
+        self.batch = Batch::EMPTY;
         Poll::Ready(Some(Err(status)))
     }
 }

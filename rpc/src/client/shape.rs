@@ -307,12 +307,7 @@ impl<C: Dispatch> Client<C> {
         let body = if expiry.is_never() && failure.is_none() && capture.is_none() {
             body
         } else {
-            Body::stream(Responses {
-                body,
-                expiry,
-                failure,
-                capture,
-            })
+            Body::stream(Responses::new(body, expiry, failure, capture))
         };
         let coding = Coding::of_responses(method);
         Streaming::from_body(body, codec, limit_bytes, method.path, coding.decoder())
