@@ -36,6 +36,7 @@ pub trait BodyStream: Send {
     fn poll_message(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>>;
 
     /// The messages that are ready together, as many as the source likes; the end as [`poll_message`](Self::poll_message) tells it.
+    /// Both may be asked in turns: no message is lost, comes twice, or out of its order.
     ///
     /// Whoever wraps a body, and does not look at its messages, hands its batches on.
     fn poll_batch(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Batch>>> {

@@ -21,8 +21,6 @@ use crate::{
 /// Make one from any [`Stream`] with [`Streaming::new`], from values with [`Streaming::from_iter`], or from another task with
 /// [`Streaming::channel`]. One box a call, none an item.
 ///
-/// Small messages arrive many together. What came together with one that was read may still be read after the call's deadline.
-///
 /// # Cancel safety
 /// [`next`](Self::next) loses nothing when it is dropped. Dropping the stream cancels the call that it belongs to.
 pub struct Streaming<T, E = Status>(Source<T, E>);

@@ -21,6 +21,8 @@ pub(super) struct Responses {
     /// The call, while it has no answer yet.
     pub(super) opening: Option<Opening>,
     pub(super) body: Body,
+    /// What came together, while each message has to be in time.
+    pub(super) batch: Batch,
     pub(super) expiry: Expiry,
     pub(super) progress: Option<Arc<Progress>>,
     pub(super) capture: Option<ResponseMetadata>,
@@ -28,11 +30,31 @@ pub(super) struct Responses {
 
 impl BodyStream for Responses {
     fn poll_message(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Option<Result<Bytes>>> {
-        self.get_mut().poll_captured(cx, Body::poll_next)
+        self.get_mut()
+            .poll_captured(cx, |body, batch, cx| match batch.next() {
+                Some(message) => Poll::Ready(Some(Ok(message))),
+                None => body.poll_next(cx),
+            })
     }
 
     fn poll_batch(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Option<Result<Batch>>> {
-        self.get_mut().poll_captured(cx, Body::poll_batch)
+        let this = self.get_mut();
+        if this.expiry.is_never() {
+            return this.poll_captured(cx, |body, _, cx| body.poll_batch(cx));
+        }
+        // One by one: the reader may take its time for each, and that is the call's too.
+        this.poll_captured(cx, |body, batch, cx| {
+            loop {
+                if let Some(message) = batch.next() {
+                    return Poll::Ready(Some(Ok(Batch::one(message))));
+                }
+                match ready!(body.poll_batch(cx)) {
+                    Some(Ok(messages)) => *batch = messages,
+                    Some(Err(status)) => return Poll::Ready(Some(Err(status))),
+                    None => return Poll::Ready(None),
+                }
+            }
+        })
     }
 
     fn trailers(self: Pin<&mut Self>) -> Metadata {
@@ -49,7 +71,7 @@ impl Responses {
     fn poll_captured<T>(
         &mut self,
         cx: &mut TaskContext<'_>,
-        poll: impl FnOnce(&mut Body, &mut TaskContext<'_>) -> Poll<Option<Result<T>>>,
+        poll: impl FnOnce(&mut Body, &mut Batch, &mut TaskContext<'_>) -> Poll<Option<Result<T>>>,
     ) -> Poll<Option<Result<T>>> {
         let polled = self.poll_watched(cx, poll);
         if let Poll::Ready(Some(Err(status))) = &polled
@@ -63,7 +85,7 @@ impl Responses {
     fn poll_watched<T>(
         &mut self,
         cx: &mut TaskContext<'_>,
-        poll: impl FnOnce(&mut Body, &mut TaskContext<'_>) -> Poll<Option<Result<T>>>,
+        poll: impl FnOnce(&mut Body, &mut Batch, &mut TaskContext<'_>) -> Poll<Option<Result<T>>>,
     ) -> Poll<Option<Result<T>>> {
         // A stream that is always ready would never let a timer be seen.
         if let Some(status) = self.expiry.check() {
@@ -89,7 +111,7 @@ impl Responses {
     fn poll_body<T>(
         &mut self,
         cx: &mut TaskContext<'_>,
-        poll: impl FnOnce(&mut Body, &mut TaskContext<'_>) -> Poll<Option<Result<T>>>,
+        poll: impl FnOnce(&mut Body, &mut Batch, &mut TaskContext<'_>) -> Poll<Option<Result<T>>>,
     ) -> Poll<Option<Result<T>>> {
         if let Some(opening) = &mut self.opening {
             let answer = ready!(opening.poll(cx));
@@ -99,13 +121,14 @@ impl Responses {
                 Err(status) => return Poll::Ready(Some(Err(status))),
             }
         }
-        poll(&mut self.body, cx)
+        poll(&mut self.body, &mut self.batch, cx)
     }
 
     /// Dropping the call, or its body, cancels it.
     fn end<T>(&mut self, status: Status) -> Poll<Option<Result<T>>> {
         self.opening = None;
         drop(mem::replace(&mut self.body, Body::empty()));
+        self.batch = Batch::EMPTY;
         Poll::Ready(Some(Err(status)))
     }
 }

@@ -13,7 +13,8 @@ use super::{
 };
 use crate::{
     call::{
-        Body, CallError, Codec, Coding, Encoded, Expiry, Method, Request, Response, Side, Streaming,
+        Batch, Body, CallError, Codec, Coding, Encoded, Expiry, Method, Request, Response, Side,
+        Streaming,
     },
     dispatch::Dispatch,
     metadata::Metadata,
@@ -337,6 +338,7 @@ fn read_stream<R: Send + 'static, E2: CallError>(
         Body::stream(Responses {
             opening,
             body,
+            batch: Batch::EMPTY,
             expiry,
             progress,
             capture,

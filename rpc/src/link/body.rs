@@ -188,3 +188,108 @@ pub(super) fn broken_status(side: Side, broken: &Broken) -> Status {
     }
     .with_source(broken.clone())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use bytes::BytesMut;
+
+    use super::*;
+    use crate::{
+        call::Body,
+        code::Code,
+        link::{budget::Budget, writer::put_frame},
+        wire::{RequestId, put_length},
+    };
+
+    /// What arrives, in so many pieces.
+    struct Arrived(Vec<Bytes>);
+
+    impl RecvHalf for Arrived {
+        fn poll_read(
+            &mut self,
+            _: &mut Context<'_>,
+            chunks: &mut [Bytes],
+        ) -> Poll<Result<usize, Broken>> {
+            let Some(chunk) = self.0.pop() else {
+                return Poll::Ready(Ok(0));
+            };
+            chunks[0] = chunk;
+            Poll::Ready(Ok(1))
+        }
+
+        fn stop(&mut self, _: StreamCode) {}
+    }
+
+    fn put(out: &mut BytesMut, kind: FrameType, messages: &[&[u8]]) {
+        let codec = (kind == FrameType::StreamData).then_some(Codec::Postcard);
+        put_frame(out, kind, codec, false, RequestId([1; 16]), |out| {
+            for message in messages {
+                put_length(message.len(), out);
+                out.extend_from_slice(message);
+            }
+        });
+    }
+
+    #[tokio::test]
+    async fn messages_keep_their_order_however_they_arrive_and_are_asked_for() {
+        let large = vec![7; 70_000];
+        let frames: [&[&[u8]]; 6] = [
+            &[b"a", b"b", b"c"],
+            &[],
+            &[&large],
+            &[b""],
+            &[b"d", b"", b"e", b"f"],
+            &[b"g", b"h"],
+        ];
+        let mut sent = BytesMut::new();
+        for messages in frames {
+            put(&mut sent, FrameType::StreamData, messages);
+        }
+        put(&mut sent, FrameType::StreamEnd, &[]);
+        let (sent, messages) = (sent.freeze(), frames.concat());
+        for (pieces, together) in [19, 1000, 1 << 20]
+            .into_iter()
+            .flat_map(|pieces| (0..8).map(move |together| (pieces, together)))
+        {
+            let mut arrived: Vec<_> = sent.chunks(pieces).map(|it| sent.slice_ref(it)).collect();
+            arrived.reverse();
+            let reader = FrameReader::new(Arrived(arrived), Budget::new(|_| {}));
+            let body = RecvBody::new(reader, Side::Client, Codec::Postcard, false, ());
+            let (mut body, mut got) = (Body::stream(body), Vec::new());
+            for turn in 0.. {
+                if together >> (turn % 3) & 1 == 1 {
+                    match poll_fn(|cx| body.poll_batch(cx)).await {
+                        Some(batch) => got.extend(batch.unwrap()),
+                        None => break,
+                    }
+                } else {
+                    match body.next().await {
+                        Some(message) => got.push(message.unwrap()),
+                        None => break,
+                    }
+                }
+            }
+            assert!(
+                got == messages,
+                "in {pieces} bytes, asked as {together:03b}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_wrong_behind_messages_is_said_behind_them() {
+        let mut sent = BytesMut::new();
+        put(&mut sent, FrameType::StreamData, &[b"a", b"b"]);
+        put(&mut sent, FrameType::Ping, &[]);
+        let reader = FrameReader::new(Arrived(vec![sent.freeze()]), Budget::new(|_| {}));
+        let body = RecvBody::new(reader, Side::Client, Codec::Postcard, false, ());
+        let mut body = Body::stream(body);
+        let batch = poll_fn(|cx| body.poll_batch(cx)).await.unwrap().unwrap();
+        assert_eq!(batch.collect::<Vec<_>>(), ["a", "b"]);
+        let status = poll_fn(|cx| body.poll_batch(cx)).await.unwrap();
+        assert_eq!(status.unwrap_err().code(), Code::Internal);
+        assert!(poll_fn(|cx| body.poll_batch(cx)).await.is_none());
+    }
+}

@@ -3,7 +3,8 @@
 //! It has two sources. [`#[message]`](macro@crate::message) makes a message of a plain struct or enum. And whatever prost generated
 //! is one already, with prost's own scalars: `String`, `Bytes`, `Vec<u8>`, `bool`, numbers, `()`. Where a method takes or answers one of
 //! these, its schema has a message of the method's own with that one field, called as the argument is, or `value`; the bytes are those of
-//! the wrapper that protobuf has for it. So an argument can be added later.
+//! the wrapper that protobuf has for it. So an argument can be added later. Between nodes with one schema, `Bytes` and `Vec<u8>` are the
+//! message and nothing else, and large ones are not copied.
 //!
 //! ```
 //! use std::{collections::HashMap, time::Duration};

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Gives calls without a deadline one, and shortens those that are longer than allowed. It is enforced here too, over streams
-/// to their end.
+/// to their end. Small messages of a stream that come together are in time together.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Deadline {
     default: Option<Duration>,

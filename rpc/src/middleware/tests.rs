@@ -309,18 +309,15 @@ async fn every_call_is_counted_once_it_has_ended() {
 
 #[tokio::test(start_paused = true)]
 async fn what_comes_together_passes_layers_as_what_comes_alone() {
-    type Together = fn(usize) -> bool;
-    let ways: [(&str, Together); 3] = [
-        ("alone", |_| false),
-        ("together", |_| true),
-        ("in turns", |number| number % 2 == 1),
-    ];
+    // How many are asked for alone, and then how many times for what is together.
+    let ways = [("alone", 1, 0), ("together", 0, 1), ("in turns", 1, 1)];
     let ends = [
         ("3", Code::Ok),
         ("3 fail", Code::Aborted),
         ("3 panic", Code::Unknown),
     ];
-    for ((way, together), (ask, end)) in ways.into_iter().flat_map(|way| ends.map(|end| (way, end)))
+    for ((way, alone, together), (ask, end)) in
+        ways.into_iter().flat_map(|way| ends.map(|end| (way, end)))
     {
         let metrics = Metrics::new();
         let echo = Arc::new(Script::default());
@@ -335,7 +332,7 @@ async fn what_comes_together_passes_layers_as_what_comes_alone() {
         let mut body = router.dispatch(request).await.unwrap().body;
         let (mut messages, mut batches) = (Vec::new(), Vec::new());
         let ended = loop {
-            let next = if together(batches.len()) {
+            let next = if batches.len() % (alone + together) >= alone {
                 poll_fn(|cx| body.poll_batch(cx)).await
             } else {
                 let next = poll_fn(|cx| body.poll_next(cx)).await;

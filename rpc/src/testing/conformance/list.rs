@@ -45,6 +45,7 @@ macro_rules! conformance {
                 of_large_requests_and_responses
                 over_a_whole_response_stream
                 over_a_stream_that_is_always_ready
+                over_items_that_came_in_time
                 over_a_whole_request_stream
                 over_both_streams
                 are_kept_by_the_server_too

@@ -82,6 +82,18 @@ pub(super) async fn over_a_stream_that_is_always_ready(bed: &Bed) {
     bed.subject.dropped.reaches(1).await;
 }
 
+pub(super) async fn over_items_that_came_in_time(bed: &Bed) {
+    let plan = Plan::during([Act::Items(100, 8)]);
+    let client = within(&bed.plan(plan), STREAM_DEADLINE);
+    let mut responses = client.give(&bed.cx, Bytes::new()).await.unwrap();
+    responses.next().await.unwrap().unwrap();
+    // The others may be here too; whoever is slow to read them has no more time for it than for a server that is slow.
+    tokio::time::sleep(STREAM_DEADLINE).await;
+    let next = responses.next().await.unwrap();
+    check(&next.unwrap_err(), Code::DeadlineExceeded, "deadline");
+    assert!(responses.next().await.is_none(), "an error is the end");
+}
+
 pub(super) async fn over_a_whole_request_stream(bed: &Bed) {
     let client = within(&bed.client, DEADLINE);
     let (sender, requests) = Streaming::channel(1);
