@@ -11,6 +11,7 @@ mod frames;
 mod headers_late;
 mod listeners;
 mod malformed;
+mod peers;
 mod raw;
 mod reflection;
 mod right;
