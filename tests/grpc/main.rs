@@ -19,4 +19,5 @@ mod slow;
 mod target;
 mod theirs;
 mod tls;
+mod watch;
 mod web;
