@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests say where they fail")]
 
 use std::{
+    collections::BTreeSet,
     io::{BufRead, BufReader},
     net::SocketAddr,
     process::{Child, Command, Stdio},
@@ -68,10 +69,18 @@ async fn dual_with(config: DualConfig, prefer: Prefer, iroh: IrohPeer, grpc: Soc
 struct Other(Child);
 
 impl Other {
+    /// Its handlers take this long, and that is longer than a kill: so calls are in flight meanwhile.
+    const PAUSE_MS: u64 = 100;
+
     fn serve(port: u16, key: &SecretKey) -> (Self, IrohPeer) {
         let key = key.to_bytes().map(|byte| format!("{byte:02x}")).concat();
         let child = Command::new(env!("CARGO_BIN_EXE_peer"))
-            .args(["serve", &port.to_string(), &key])
+            .args([
+                "serve",
+                &port.to_string(),
+                &key,
+                &Self::PAUSE_MS.to_string(),
+            ])
             .stdout(Stdio::piped())
             .spawn();
         let mut other = Self(child.unwrap());
@@ -109,7 +118,7 @@ fn any() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 0))
 }
 
-/// Callers that call without a pause: half of them what may be asked again, half what may not, in every shape.
+/// Callers that call without a pause: half of them what may be asked again, half what may not, each in a shape of its own.
 struct Load {
     over: Arc<AtomicBool>,
     callers: JoinSet<()>,
@@ -126,6 +135,14 @@ struct Seen {
     longest: Mutex<Duration>,
     /// The calls that did not.
     failed: Mutex<Vec<(u64, Status)>>,
+    /// Those that may be asked again, were answered, and whose responses broke off then: they stay where they are.
+    broken: Mutex<Vec<(u64, Status)>>,
+    in_flight: Mutex<BTreeSet<u64>>,
+}
+
+/// Whether the call with this number may be asked again; what shape it has, says [`ledger::call`].
+const fn may_be_asked_again(id: u64) -> bool {
+    id & 4 != 0
 }
 
 const CALLERS: u64 = 64;
@@ -139,7 +156,7 @@ impl Load {
             let client = LedgerClient::new(channel.clone());
             callers.spawn(async move {
                 while !over.load(Ordering::Relaxed) {
-                    seen.call(&client, caller.is_multiple_of(2)).await;
+                    seen.call(&client, caller % 8).await;
                 }
             });
         }
@@ -190,42 +207,76 @@ impl Load {
 }
 
 impl Seen {
-    async fn call(&self, client: &LedgerClient<Dual>, may_be_asked_again: bool) {
-        let id = self.next.fetch_add(1, Ordering::Relaxed);
-        if may_be_asked_again {
+    async fn call(&self, client: &LedgerClient<Dual>, kind: u64) {
+        let id = self.next.fetch_add(1, Ordering::Relaxed) * 8 + kind;
+        self.in_flight.lock().unwrap().insert(id);
+        if may_be_asked_again(id) {
             let begin = Instant::now();
-            let answer = client.ask(&Context::background(), id).await;
-            let took = begin.elapsed();
-            match answer {
-                Ok(answer) => assert_eq!(answer, id),
+            let responses = match ledger::ask(client, id).await {
+                Ok(responses) => responses,
                 Err(status) => panic!("{id} may be asked again: {status:?}"),
+            };
+            let took = begin.elapsed();
+            {
+                let mut longest = self.longest.lock().unwrap();
+                *longest = took.max(*longest);
             }
-            self.asked.lock().unwrap().push(id);
-            let mut longest = self.longest.lock().unwrap();
-            *longest = took.max(*longest);
+            match responses.await {
+                Ok(()) => self.asked.lock().unwrap().push(id),
+                Err(status) => self.broken.lock().unwrap().push((id, status)),
+            }
         } else {
             match ledger::call(client, id).await {
                 Ok(()) => self.well.lock().unwrap().push(id),
                 Err(status) => self.failed.lock().unwrap().push((id, status)),
             }
         }
+        self.in_flight.lock().unwrap().remove(&id);
     }
 
     fn failures(&self) -> usize {
-        self.failed.lock().unwrap().len()
+        self.failed.lock().unwrap().len() + self.broken.lock().unwrap().len()
     }
 
-    /// That only calls failed which a side had taken and lost, at most one a caller.
-    fn check_failures(&self, at_most: u64) {
-        let failed = self.failed.lock().unwrap();
-        for (id, status) in &*failed {
-            assert_eq!(status.code(), Code::Unavailable, "{id}: {status:?}");
+    /// That only calls failed which a side had taken and lost, at most one a caller; and of those that may be asked again only such as
+    /// were answered before.
+    fn check_failures(&self) {
+        for (calls, callers) in [(&self.failed, CALLERS / 2), (&self.broken, CALLERS / 4)] {
+            let failed = calls.lock().unwrap();
+            for (id, status) in &*failed {
+                assert_eq!(status.code(), Code::Unavailable, "{id}: {status:?}");
+                assert!(
+                    !status.message().contains("both transports"),
+                    "{id} was sent twice: {status:?}"
+                );
+            }
+            assert!(failed.len() as u64 <= callers, "{failed:?}");
+        }
+    }
+
+    /// That many of the calls of each kind were in flight at a moment, and what became of them: those that may be asked again went on
+    /// over gRPC, and the others were lost.
+    fn check_in_flight(&self, then: &BTreeSet<u64>, book: &Book) {
+        let failed: BTreeSet<u64> = {
+            let failed = self.failed.lock().unwrap();
+            failed.iter().map(|(id, _)| *id).collect()
+        };
+        for kind in 0..8 {
+            let ids = then.iter().filter(|id| **id % 8 == kind);
+            let as_it_should = ids.filter(|id| match may_be_asked_again(**id) {
+                true => book.came(**id) == [Transport::Grpc],
+                false => failed.contains(id),
+            });
+            let count = as_it_should.count();
+            println!(
+                "of the {} calls of kind {kind}, {count} were in flight",
+                CALLERS / 8
+            );
             assert!(
-                !status.message().contains("both transports"),
-                "{id} was sent twice: {status:?}"
+                count as u64 >= CALLERS / 16,
+                "kind {kind}: {count} were in flight"
             );
         }
-        assert!(failed.len() as u64 <= at_most, "{failed:?}");
     }
 }
 
@@ -240,6 +291,7 @@ async fn the_iroh_side_is_killed_under_load_and_comes_back() {
     load.until(&channel, Transport::Iroh, 500).await;
     assert_eq!(book.over(Transport::Grpc), 0);
 
+    let in_flight = load.seen.in_flight.lock().unwrap().clone();
     other.kill();
     let killed = Instant::now();
     load.until(&channel, Transport::Grpc, 1).await;
@@ -265,9 +317,12 @@ async fn the_iroh_side_is_killed_under_load_and_comes_back() {
         "{failures} calls were lost; of those that may be asked again the longest took {longest:?}"
     );
     assert!(longest < GONE_ON, "{longest:?}");
-    load.seen.check_failures(CALLERS / 2);
-    for (id, _) in &*load.seen.failed.lock().unwrap() {
-        assert_eq!(book.came(*id), [], "{id} was told that it was lost");
+    load.seen.check_failures();
+    load.seen.check_in_flight(&in_flight, &book);
+    for lost in [&load.seen.failed, &load.seen.broken] {
+        for (id, _) in &*lost.lock().unwrap() {
+            assert_eq!(book.came(*id), [], "{id} was told that it was lost");
+        }
     }
 
     let (_other, again) = Other::serve(port, &key);
@@ -318,7 +373,7 @@ async fn a_firewall_that_eats_udp() {
     load.until_back(&channel, Transport::Iroh).await;
     load.until(&channel, Transport::Iroh, 1000).await;
     let seen = load.end().await;
-    seen.check_failures(CALLERS / 2);
+    seen.check_failures();
     assert_eq!(channel.stats().switches, 2, "{:?}", channel.stats());
 
     // Both sides have one book here: nothing was done twice that may not be.
@@ -391,8 +446,10 @@ async fn a_side_that_shuts_down_loses_no_call() {
         load.until_back(&channel, side).await;
         load.until(&channel, side, 500).await;
         let seen = load.end().await;
-        let failed = seen.failed.lock().unwrap();
-        assert!(failed.is_empty(), "{side}: {failed:?}");
+        for failed in [&seen.failed, &seen.broken] {
+            let failed = failed.lock().unwrap();
+            assert!(failed.is_empty(), "{side}: {failed:?}");
+        }
         assert_eq!(channel.stats().switches, 2, "{:?}", channel.stats());
         println!(
             "{side}: {} calls, none lost",

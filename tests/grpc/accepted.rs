@@ -13,6 +13,7 @@ use http::{HeaderMap, Response};
 use tokio::net::TcpListener;
 
 use crate::{
+    frames::{Kind, frame},
     raw::framed,
     target::{Target, TargetClient, serve_with},
 };
@@ -325,6 +326,47 @@ async fn what_speaks_no_http2_is_said_to() {
         assert!(status.message().contains("does it want https?"), "{status}");
         drop(server.await);
     }
+}
+
+#[tokio::test]
+async fn a_server_that_allows_no_calls_is_said_to() {
+    let dial = async |relents| {
+        let peer = allowing_no_calls(relents).await.into();
+        soon(GrpcConnector::new().dial(&peer)).await
+    };
+    let status = dial(false).await.unwrap_err();
+    assert!(
+        status
+            .message()
+            .contains("allows no calls (SETTINGS_MAX_CONCURRENT_STREAMS is 0)"),
+        "{status}"
+    );
+    check(&[status], Code::Unavailable, false);
+    dial(true).await.unwrap();
+}
+
+/// A server that begins with no calls, and once that was read goes on so or allows one.
+async fn allowing_no_calls(relents: bool) -> SocketAddr {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let allow = |calls: u8| frame(Kind::SETTINGS, 0, 0, &[0, 3, 0, 0, 0, calls]);
+        stream.write_all(&allow(0)).await.unwrap();
+        // It acknowledges what it has read, in the last frame that it sends at first.
+        let acknowledged = frame(Kind::SETTINGS, 1, 0, &[]);
+        let mut said = Vec::new();
+        while !said.ends_with(&acknowledged) {
+            assert!(stream.read_buf(&mut said).await.unwrap() > 0, "{said:?}");
+        }
+        if relents {
+            stream.write_all(&allow(1)).await.unwrap();
+        }
+        while matches!(stream.read_buf(&mut said).await, Ok(1..)) {}
+    });
+    address
 }
 
 #[tokio::test]

@@ -55,7 +55,10 @@ impl Raw {
     }
 
     pub(crate) async fn connect_to(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).await.unwrap();
+        Self::over(TcpStream::connect(address).await.unwrap()).await
+    }
+
+    pub(crate) async fn over(stream: TcpStream) -> Self {
         let mut builder = h2::client::Builder::new();
         // So that nothing but the server refuses headers, and streams that are not read stop no others.
         builder

@@ -15,7 +15,7 @@ use blixard_rpc::{
 use blixard_tests::net::soon;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use http::Response;
+use http::{Request, Response};
 use http_body::Frame;
 use tonic::{body::Body, server::NamedService};
 
@@ -37,7 +37,7 @@ impl NamedService for Theirs {
     const NAME: &'static str = "raw.v1.Theirs";
 }
 
-impl tower_service::Service<http::Request<Body>> for Theirs {
+impl tower_service::Service<Request<Body>> for Theirs {
     type Response = Response<Body>;
     type Error = Infallible;
     type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
@@ -46,7 +46,7 @@ impl tower_service::Service<http::Request<Body>> for Theirs {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
         let does = request.uri().path().rsplit('/').next().map(str::to_owned);
         Box::pin(async move {
             let does = match does.as_deref() {
@@ -134,4 +134,16 @@ async fn a_deadline_is_kept_in_their_place() {
     let reply = raw.send(call.body(()).unwrap(), &[&framed(b"")]).await;
     reply.check(INTERNAL, "grpc-timeout");
     raw.still_works().await;
+}
+
+/// Tonic takes the path alone for the name.
+#[tokio::test]
+async fn a_name_with_a_query_is_another_name() {
+    let (server, _) = serve().await;
+    let raw = Raw::connect(&server).await;
+    let call = Request::post("http://localhost/raw.v1.Theirs/Pour?a=b")
+        .header("content-type", "application/grpc");
+    let reply = raw.send(call.body(()).unwrap(), &[&framed(b"")]).await;
+    reply.check(12, "no query");
+    assert_eq!(reply.head["blixard-not-accepted"], "1");
 }

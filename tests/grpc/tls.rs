@@ -3,10 +3,12 @@
 use std::net::SocketAddr;
 
 use blixard_rpc::{
-    Channel, Code, Context, Result, Router,
+    Channel, Code, Context, Result, Router, Status,
     call::Peer,
     iroh_service,
-    transport::grpc::{ClientTls, Grpc, GrpcConnector, GrpcPeer, GrpcServer, ServerTls},
+    transport::grpc::{
+        ClientTls, Grpc, GrpcConfig, GrpcConnector, GrpcPeer, GrpcServer, ServerTls,
+    },
 };
 use blixard_tests::{
     net::soon,
@@ -176,4 +178,58 @@ async fn a_stock_server_with_tls_is_called() {
     let tls = ClientTls::new(authority.pem().as_bytes()).unwrap();
     let answer = soon(ask(&GrpcConnector::new().tls(tls), &https(address))).await;
     assert_eq!(answer.unwrap(), "nobody, key none");
+}
+
+/// Who has proved who it is takes nothing of its address, and has a limit of its own.
+#[tokio::test]
+async fn a_certificate_has_as_many_connections_as_one_may() {
+    let authority = Authority::new();
+    let server = authority.sign("localhost");
+    let tls = ServerTls::mutual(
+        server.certificate(),
+        server.key(),
+        authority.pem().as_bytes(),
+    );
+    let config = GrpcConfig {
+        max_connections_per_address: 1,
+        max_connections_per_identity: 2,
+        ..GrpcConfig::default()
+    };
+    let server = GrpcServer::with_config(router(), config).tls(tls.unwrap());
+    let server = server.bind("127.0.0.1:0").await.unwrap();
+    let peer = https(server.local_addr().unwrap());
+    let [one, two] = ["node-1", "node-2"].map(|name| {
+        let signed = authority.sign(name);
+        let tls = ClientTls::mutual(
+            authority.pem().as_bytes(),
+            signed.certificate(),
+            signed.key(),
+        );
+        GrpcConnector::new().tls(tls.unwrap())
+    });
+    let open = async |connector: &GrpcConnector| {
+        soon(async {
+            let client = WhoClient::new(connector.dial(&peer).await?);
+            client.am_i(&Context::background()).await?;
+            Ok::<_, Status>(client)
+        })
+        .await
+    };
+    let mut held = Vec::new();
+    for connector in [&one, &two, &one, &two] {
+        held.push(open(connector).await.unwrap());
+    }
+    for connector in [&one, &two] {
+        let status = open(connector).await.unwrap_err();
+        assert_eq!(status.code(), Code::Unavailable, "{status:?}");
+    }
+    held.remove(0);
+    soon(async {
+        while server.connections() > 3 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    held.push(open(&one).await.unwrap());
+    assert_eq!(open(&two).await.unwrap_err().code(), Code::Unavailable);
 }

@@ -29,6 +29,15 @@ pub trait Ledger {
     /// As `put`, and may be asked again.
     #[rpc(idempotent)]
     async fn ask(&self, cx: &Context, id: u64) -> Result<u64>;
+    /// As `list`, and may be asked again.
+    #[rpc(idempotent)]
+    async fn ask_list(&self, cx: &Context, id: u64) -> Result<Streaming<u64>>;
+    /// As `gather`, and may be asked again.
+    #[rpc(idempotent)]
+    async fn ask_gather(&self, cx: &Context, ids: Streaming<u64>) -> Result<u64>;
+    /// As `chat`, and may be asked again.
+    #[rpc(idempotent)]
+    async fn ask_chat(&self, cx: &Context, ids: Streaming<u64>) -> Result<Streaming<u64>>;
 }
 
 /// How many messages the streams have.
@@ -114,6 +123,18 @@ impl Ledger for Book {
     async fn ask(&self, cx: &Context, id: u64) -> Result<u64> {
         self.put(cx, id).await
     }
+
+    async fn ask_list(&self, cx: &Context, id: u64) -> Result<Streaming<u64>> {
+        self.list(cx, id).await
+    }
+
+    async fn ask_gather(&self, cx: &Context, ids: Streaming<u64>) -> Result<u64> {
+        self.gather(cx, ids).await
+    }
+
+    async fn ask_chat(&self, cx: &Context, ids: Streaming<u64>) -> Result<Streaming<u64>> {
+        self.chat(cx, ids).await
+    }
 }
 
 /// The number, [`LENGTH`] times, with others running in between.
@@ -146,4 +167,38 @@ pub async fn call<C: Dispatch + Clone>(client: &LedgerClient<C>, id: u64) -> Res
     let expected = if id.is_multiple_of(4) { 1 } else { LENGTH };
     assert_eq!(answer, vec![id; expected], "call {id}");
     Ok(())
+}
+
+/// The same by the methods that may be asked again: what became of the stream of responses, once the call was answered.
+///
+/// # Errors
+/// Those of calls that were not answered.
+///
+/// # Panics
+/// If the answer is wrong.
+pub async fn ask<C: Dispatch + Clone>(
+    client: &LedgerClient<C>,
+    id: u64,
+) -> Result<impl Future<Output = Result<()>> + use<C>> {
+    let cx = Context::background();
+    let mut stream = match id % 4 {
+        0 => Streaming::from_iter([client.ask(&cx, id).await?]),
+        1 => client.ask_list(&cx, id).await?,
+        2 => {
+            let count = client.ask_gather(&cx, slowly(id)).await?;
+            assert_eq!(count, LENGTH as u64, "call {id} lost messages");
+            Streaming::from_iter([id])
+        }
+        _ => client.ask_chat(&cx, slowly(id)).await?,
+    };
+    let expected = if id.is_multiple_of(2) { 1 } else { LENGTH };
+    Ok(async move {
+        let mut count = 0;
+        while let Some(answer) = stream.next().await {
+            assert_eq!(answer?, id);
+            count += 1;
+        }
+        assert_eq!(count, expected, "call {id}");
+        Ok(())
+    })
 }

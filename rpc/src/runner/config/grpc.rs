@@ -53,8 +53,14 @@ pub struct TlsSettings {
 pub struct GrpcLimits {
     /// How many connections may be open at once.
     pub max_connections: Option<usize>,
+    /// How many connections may be open at once from one address.
+    pub max_connections_per_address: Option<usize>,
+    /// How many connections may be open at once of clients with one certificate.
+    pub max_connections_per_identity: Option<usize>,
     /// How many handshakes may be under way at once.
     pub max_handshakes: Option<usize>,
+    /// How many handshakes may be under way at once with one address.
+    pub max_handshakes_per_address: Option<usize>,
     /// How long a handshake may take.
     pub handshake_timeout: Option<Duration>,
     /// How many calls may be in flight at once, over all connections.
@@ -116,7 +122,10 @@ fn tls(mut section: Section<'_>) -> Option<TlsSettings> {
 fn limits(mut section: Section<'_>) -> GrpcLimits {
     let limits = GrpcLimits {
         max_connections: section.count("max_connections", MANY),
+        max_connections_per_address: section.count("max_connections_per_address", MANY),
+        max_connections_per_identity: section.count("max_connections_per_identity", MANY),
         max_handshakes: section.count("max_handshakes", MANY),
+        max_handshakes_per_address: section.count("max_handshakes_per_address", MANY),
         handshake_timeout: section.duration("handshake_timeout"),
         max_calls: section.count("max_calls", MANY),
         max_calls_per_connection: section

@@ -158,7 +158,16 @@ impl GrpcLimits {
         let keep_alive = or.keep_alive.unwrap_or_default();
         GrpcConfig {
             max_connections: self.max_connections.unwrap_or(or.max_connections),
+            max_connections_per_address: self
+                .max_connections_per_address
+                .unwrap_or(or.max_connections_per_address),
+            max_connections_per_identity: self
+                .max_connections_per_identity
+                .unwrap_or(or.max_connections_per_identity),
             max_handshakes: self.max_handshakes.unwrap_or(or.max_handshakes),
+            max_handshakes_per_address: self
+                .max_handshakes_per_address
+                .unwrap_or(or.max_handshakes_per_address),
             handshake_timeout: self.handshake_timeout.unwrap_or(or.handshake_timeout),
             max_calls: self.max_calls.unwrap_or(or.max_calls),
             max_calls_per_connection: self

@@ -134,7 +134,7 @@ fn each_mistake_names_the_key_the_value_and_what_is_allowed() {
         ("grpc.limits.max_calls = \"many\"", format!("grpc.limits.max_calls = \"many\": {many}")),
         ("grpc.limits.max_message_bytes = 10485761", "grpc.limits.max_message_bytes = 10485761: allowed is a number from 1 to 10485760".to_owned()),
         ("grpc.limits.keep_alive = 20", format!("grpc.limits.keep_alive = 20: {time}")),
-        ("grpc.limits.max_streams = 1", "grpc.limits.max_streams = 1: there is no such key; allowed are max_connections, max_handshakes, handshake_timeout, max_calls, max_calls_per_connection, max_message_bytes, max_inbound_bytes, keep_alive, keep_alive_timeout".to_owned()),
+        ("grpc.limits.max_streams = 1", "grpc.limits.max_streams = 1: there is no such key; allowed are max_connections, max_connections_per_address, max_connections_per_identity, max_handshakes, max_handshakes_per_address, handshake_timeout, max_calls, max_calls_per_connection, max_message_bytes, max_inbound_bytes, keep_alive, keep_alive_timeout".to_owned()),
         ("shutdown_grace = 10", format!("shutdown_grace = 10: {time}")),
         ("shutdown_grace = \"0s\"", format!("shutdown_grace = \"0s\": {time}")),
         ("shutdown_grace = \"99999999999999999999h\"", format!("shutdown_grace = \"99999999999999999999h\": {time}")),

@@ -16,6 +16,7 @@ use http::{
     HeaderMap, HeaderName, HeaderValue, Method as HttpMethod, StatusCode,
     header::{ACCEPT, ALLOW, CONTENT_TYPE},
     request::Parts,
+    uri::PathAndQuery,
 };
 use http_body::Body as HttpBody;
 use tokio::time::Instant;
@@ -252,7 +253,8 @@ impl Incoming {
         parts: &Parts,
         peer: Peer,
     ) -> Result<Self, Refusal> {
-        let path = parts.uri.path();
+        // All of it: a name with a query behind it is another name.
+        let path = parts.uri.path_and_query().map_or("", PathAndQuery::as_str);
         let known = dispatch.resolve(path);
         let method = known.map_or_else(|| Method::Path(path.into()), Method::Known);
         let deadline = deadline(&parts.headers, &method)?;

@@ -33,8 +33,16 @@ pub(super) const MAX_FRAME_BYTES: u32 = 64 * 1024;
 pub struct GrpcConfig {
     /// How many connections may be open at once; further ones are closed.
     pub max_connections: usize,
+    /// How many connections may be open at once from one address, of clients that have not proved who they are; further ones are closed.
+    /// Of IPv6, the 64 bits that name a network count as one address.
+    pub max_connections_per_address: usize,
+    /// How many connections may be open at once of clients with one certificate, wherever they are; further ones are closed.
+    pub max_connections_per_identity: usize,
     /// How many handshakes may be under way at once; further ones wait.
     pub max_handshakes: usize,
+    /// How many handshakes may be under way at once with one address; further ones are closed, so that who says nothing holds up
+    /// nobody else.
+    pub max_handshakes_per_address: usize,
     /// How long a handshake, of TLS and of HTTP/2, may take.
     pub handshake_timeout: Duration,
     /// How many calls may be in flight at once, over all connections; further ones are answered `RESOURCE_EXHAUSTED`.
@@ -51,11 +59,14 @@ pub struct GrpcConfig {
 }
 
 impl Default for GrpcConfig {
-    /// 4096 connections, 256 handshakes of at most 10 seconds, 65 536 calls, 1024 a connection, requests of 10 MiB of which 1000 MiB may be on their way, and a ping each 20 seconds.
+    /// 4096 connections, 1024 an address and 256 a certificate, 256 handshakes, 64 an address, of at most 10 seconds, 65 536 calls, 1024 a connection, requests of 10 MiB of which 1000 MiB may be on their way, and a ping each 20 seconds.
     fn default() -> Self {
         Self {
             max_connections: 4096,
+            max_connections_per_address: 1024,
+            max_connections_per_identity: 256,
             max_handshakes: 256,
+            max_handshakes_per_address: 64,
             handshake_timeout: Duration::from_secs(10),
             max_calls: 65_536,
             max_calls_per_connection: DEFAULT_MAX_CALLS,

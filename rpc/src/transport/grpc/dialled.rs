@@ -7,6 +7,7 @@ use std::{
     pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -17,6 +18,7 @@ use tokio::{
     runtime::Handle,
     sync::{oneshot, watch},
     task::AbortHandle,
+    time::timeout,
 };
 
 use super::{
@@ -188,8 +190,11 @@ impl fmt::Debug for GrpcConnection {
     }
 }
 
-/// How many calls a server takes before it has said how many.
-const UNSAID: usize = 0;
+/// How many calls a server takes before it has said how many: a number that none says, and that does not stand for as many as one likes.
+const UNSAID: usize = usize::MAX - 1;
+
+/// How long a server may say that it takes no calls at all before it is given up: HTTP/2 lets it, for a short while.
+const NO_CALLS_AT_FIRST: Duration = Duration::from_secs(1);
 
 /// Waits for the server's settings: only then is it a server of HTTP/2, and known how many calls it takes at once. One that was sent
 /// more would refuse them.
@@ -201,14 +206,36 @@ async fn settled<I>(
 where
     I: AsyncRead + AsyncWrite + Unpin,
 {
+    until(send, connection, unread, |calls| calls != UNSAID).await?;
+    if send.current_max_send_streams() > 0 {
+        return Ok(());
+    }
+    let allowed = until(send, connection, unread, |calls| calls > 0);
+    timeout(NO_CALLS_AT_FIRST, allowed)
+        .await
+        .unwrap_or_else(|_| {
+            Err("it answers, and allows no calls (SETTINGS_MAX_CONCURRENT_STREAMS is 0)".into())
+        })
+}
+
+/// Runs the connection until the server takes such a number of calls at once.
+async fn until<I>(
+    send: &SendRequest<Bytes>,
+    connection: &mut h2::client::Connection<I, Bytes>,
+    unread: &Unread,
+    is_it: impl Fn(usize) -> bool,
+) -> Result<(), Error>
+where
+    I: AsyncRead + AsyncWrite + Unpin,
+{
     poll_fn(|cx| {
         let polled = Pin::new(&mut *connection).poll(cx);
         unread.look();
         match polled {
             Poll::Ready(Err(error)) => Poll::Ready(Err(error.into())),
             Poll::Ready(Ok(())) => Poll::Ready(Err("the server closed the connection".into())),
-            Poll::Pending if send.current_max_send_streams() == UNSAID => Poll::Pending,
-            Poll::Pending => Poll::Ready(Ok(())),
+            Poll::Pending if is_it(send.current_max_send_streams()) => Poll::Ready(Ok(())),
+            Poll::Pending => Poll::Pending,
         }
     })
     .await

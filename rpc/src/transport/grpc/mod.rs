@@ -65,6 +65,7 @@ mod inbound;
 mod listener;
 mod oneway;
 mod outbound;
+mod peers;
 mod served;
 mod server;
 mod service;

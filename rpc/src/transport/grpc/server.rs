@@ -254,11 +254,11 @@ async fn accept_loop<L: Listener>(shared: Arc<Shared>, security: Security, mut l
         }
         tokio::select! {
             incoming = listener.accept() => match incoming {
-                Ok((io, peer)) => match Place::take(&shared) {
-                    Some(place) => {
+                Ok((io, peer)) => match Place::take(&shared, &peer) {
+                    Ok(place) => {
                         handshakes.spawn(handshake(place, security.clone(), io, peer));
                     }
-                    None => tracing::warn!(%peer, "refused a connection: there are as many as may be"),
+                    Err(reason) => tracing::warn!(%peer, reason, "refused a connection"),
                 },
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection");
@@ -297,7 +297,7 @@ where
     }
 }
 
-async fn open<I>(place: Place, io: I, peer: Peer) -> io::Result<()>
+async fn open<I>(mut place: Place, io: I, peer: Peer) -> io::Result<()>
 where
     I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
@@ -305,6 +305,7 @@ where
     let io = if place.shared().web.is_some() {
         let io = http1::Peeked::read(io).await?;
         if !io.is_http2() {
+            admit(&mut place, &peer)?;
             tokio::spawn(async move {
                 http1::serve(place.shared(), io, peer).await;
                 drop(place);
@@ -316,6 +317,7 @@ where
         http1::Peeked::unread(io)
     };
     let connection = accepted::open(&place.shared().config, io).await?;
+    admit(&mut place, &peer)?;
     tokio::spawn(async move {
         tracing::debug!(%peer, "a connection was opened");
         accepted::serve(place.shared(), connection, peer.clone()).await;
@@ -323,4 +325,12 @@ where
         drop(place);
     });
     Ok(())
+}
+
+/// Lets a peer go on whose handshake is over, if it has not too many connections already.
+fn admit(place: &mut Place, peer: &Peer) -> io::Result<()> {
+    place.shaken(peer).map_err(|reason| {
+        tracing::warn!(%peer, reason, "refused a connection");
+        io::Error::other(reason)
+    })
 }

@@ -16,8 +16,13 @@ use tokio::{
 };
 use tonic::body::Body as TonicBody;
 
-use super::{answer::Terms, config::GrpcConfig};
+use super::{
+    answer::Terms,
+    config::GrpcConfig,
+    peers::{Peers, Share},
+};
 use crate::{
+    call::Peer,
     dispatch::BoxFuture,
     server::Router,
     status::{Result, Status},
@@ -35,6 +40,7 @@ pub(super) struct Shared {
     calls: AtomicUsize,
     drain: watch::Sender<Option<Instant>>,
     places: Arc<Semaphore>,
+    peers: Arc<Peers>,
     open: watch::Sender<usize>,
 }
 
@@ -57,6 +63,7 @@ impl Shared {
             places: Arc::new(Semaphore::new(
                 config.max_connections.min(Semaphore::MAX_PERMITS),
             )),
+            peers: Arc::new(Peers::new(&config)),
             open: watch::Sender::new(0),
         }
     }
@@ -129,17 +136,34 @@ impl Drop for InFlight {
 /// A connection's place within the limits.
 pub(super) struct Place {
     shared: Arc<Shared>,
+    share: Share,
     _permit: OwnedSemaphorePermit,
 }
 
 impl Place {
-    pub(super) fn take(shared: &Arc<Shared>) -> Option<Self> {
-        let permit = Arc::clone(&shared.places).try_acquire_owned().ok()?;
+    /// Takes one, for a connection on which a handshake begins.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub(super) fn take(shared: &Arc<Shared>, peer: &Peer) -> Result<Self, &'static str> {
+        let permit = Arc::clone(&shared.places)
+            .try_acquire_owned()
+            .map_err(|_| "there are as many as may be")?;
+        let share = shared.peers.take(peer)?;
         shared.open.send_modify(|open| *open += 1);
-        Some(Self {
+        Ok(Self {
             shared: Arc::clone(shared),
+            share,
             _permit: permit,
         })
+    }
+
+    /// The handshake is over, and this is who the peer is.
+    ///
+    /// # Errors
+    /// Why the connection may not be.
+    pub(super) fn shaken(&mut self, peer: &Peer) -> Result<(), &'static str> {
+        self.share.shaken(peer)
     }
 }
 

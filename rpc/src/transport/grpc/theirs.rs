@@ -22,12 +22,18 @@ use crate::{
 /// Lets a service beside the router answer a call.
 ///
 /// # Errors
-/// What the call ends with if there is no answer: a time-out that is over or cannot be read, a panic.
+/// What the call ends with if there is no answer: a path that no method has, a time-out that is over or cannot be read, a panic.
 pub(super) async fn call(
     mounted: &dyn Mounted,
     request: http::Request<TonicBody>,
 ) -> Result<http::Response<Theirs>> {
     let method = Method::Path(request.uri().path().into());
+    if request.uri().query().is_some() {
+        return Err(Status::unimplemented(
+            "the path of a method has no query: no such method is here",
+        )
+        .with_not_accepted());
+    }
     let deadline = deadline(request.headers(), &method)?;
     let answering = AssertUnwindSafe(mounted.call(request)).catch_unwind();
     let answered = match deadline {
