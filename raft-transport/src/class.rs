@@ -4,6 +4,9 @@ use std::fmt;
 
 use blixard_rpc::Priority;
 
+/// The longest payload of a message of the log: what a call can carry, less what travels beside it.
+pub const MAX_PAYLOAD_BYTES: usize = 10 * 1024 * 1024 - 1024;
+
 /// What a message is for. The order is strict: whatever is queued of an earlier class is sent before anything of a later one.
 ///
 /// Each class has streams, a queue, bounds and a health of its own, so that one that is stuck holds up no other. On iroh each has a QUIC
@@ -57,6 +60,17 @@ impl Class {
         match self {
             Self::Election | Self::Heartbeat | Self::LogAppend => Purpose::Calls,
             Self::Snapshot => Purpose::Bulk,
+        }
+    }
+
+    /// The longest payload of one of its messages.
+    #[must_use]
+    pub const fn max_payload_bytes(self) -> usize {
+        match self {
+            // What a call that is to be done at once can carry, less what travels beside it.
+            Self::Election => 63 * 1024,
+            Self::Heartbeat | Self::Snapshot => 1023 * 1024,
+            Self::LogAppend => MAX_PAYLOAD_BYTES,
         }
     }
 

@@ -10,11 +10,8 @@ use crate::{class::Class, member::MemberId};
 /// The most messages in a batch.
 pub const MAX_BATCH_MESSAGES: usize = 100;
 
-/// The most bytes in a batch; a single message may be larger, up to [`MAX_PAYLOAD_BYTES`].
+/// The most bytes in a batch; a single message may be larger, up to [`MAX_PAYLOAD_BYTES`](crate::MAX_PAYLOAD_BYTES).
 pub const MAX_BATCH_BYTES: usize = 1024 * 1024;
-
-/// The longest payload of a message of the log: what a call can carry, less what travels beside it.
-pub const MAX_PAYLOAD_BYTES: usize = 10 * 1024 * 1024 - 1024;
 
 /// The longest batching window.
 pub const MAX_WINDOW: Duration = Duration::from_millis(10);

@@ -92,15 +92,17 @@ impl Health {
         self.acked_at
     }
 
-    /// Something was sent that will be acknowledged.
-    pub fn sent(&mut self, now: Instant) {
-        self.awaited += 1;
-        self.silent_since.get_or_insert(now);
+    /// So many things were sent, each of which will be acknowledged.
+    pub fn sent(&mut self, now: Instant, count: usize) {
+        self.awaited += count;
+        if count > 0 {
+            self.silent_since.get_or_insert(now);
+        }
     }
 
-    /// Something was acknowledged, so long after it was sent.
-    pub fn acked(&mut self, now: Instant, took: Duration) {
-        self.awaited = self.awaited.saturating_sub(1);
+    /// So many were acknowledged, the last so long after it was sent.
+    pub fn acked(&mut self, now: Instant, took: Duration, count: usize) {
+        self.awaited = self.awaited.saturating_sub(count);
         self.silent_since = (self.awaited > 0).then_some(now);
         self.failures = 0;
         self.standing = Standing::Up;
@@ -111,9 +113,9 @@ impl Health {
         });
     }
 
-    /// Something that was sent is not awaited any more, and that says nothing of the peer.
-    pub fn forgotten(&mut self) {
-        self.awaited = self.awaited.saturating_sub(1);
+    /// So many that were sent are not awaited any more, and that says nothing of the peer.
+    pub fn forgotten(&mut self, count: usize) {
+        self.awaited = self.awaited.saturating_sub(count);
         if self.awaited == 0 {
             self.silent_since = None;
         }
@@ -181,7 +183,7 @@ mod tests {
     fn silence_is_only_silence_while_something_is_awaited() {
         let (mut health, start) = health();
         assert_eq!(health.check(start + 100 * SECOND), Standing::Up);
-        health.sent(start);
+        health.sent(start, 1);
         for (after_ms, standing) in [
             (0, Standing::Up),
             (999, Standing::Up),
@@ -192,7 +194,7 @@ mod tests {
             let now = start + Duration::from_millis(after_ms);
             assert_eq!(health.check(now), standing, "{after_ms}");
         }
-        health.acked(start + 3 * SECOND, SECOND);
+        health.acked(start + 3 * SECOND, SECOND, 1);
         assert_eq!(health.check(start + 100 * SECOND), Standing::Up);
         assert_eq!(health.next_check(), None);
     }
@@ -201,9 +203,9 @@ mod tests {
     fn any_acknowledgement_breaks_the_silence() {
         let (mut health, start) = health();
         for second in 0..10 {
-            health.sent(start + second * SECOND);
+            health.sent(start + second * SECOND, 1);
         }
-        health.acked(start + 10 * SECOND, SECOND);
+        health.acked(start + 10 * SECOND, SECOND, 1);
         assert_eq!(health.check(start + 10 * SECOND + SECOND / 2), Standing::Up);
         assert_eq!(health.next_check(), Some(start + 11 * SECOND));
         assert_eq!(health.check(start + 11 * SECOND), Standing::Suspect);
@@ -221,7 +223,7 @@ mod tests {
         assert_eq!(health.check(start), Standing::Down);
         health.failed(Failure::Cut);
         assert_eq!(health.check(start), Standing::Down);
-        health.acked(start, SECOND);
+        health.acked(start, SECOND, 1);
         health.failed(Failure::Cut);
         assert_eq!(health.check(start), Standing::Suspect);
         health.failed(Failure::Dial);
@@ -232,9 +234,9 @@ mod tests {
     fn the_round_trip_follows_what_is_measured() {
         let (mut health, start) = health();
         assert_eq!(health.round_trip(), None);
-        health.acked(start, 8 * SECOND);
+        health.acked(start, 8 * SECOND, 1);
         assert_eq!(health.round_trip(), Some(8 * SECOND));
-        health.acked(start, Duration::ZERO);
+        health.acked(start, Duration::ZERO, 1);
         assert_eq!(health.round_trip(), Some(7 * SECOND));
     }
 }

@@ -23,6 +23,8 @@ pub struct Lane {
     /// Whether what waits is dropped when the peer goes down: what an engine has sent ahead of acknowledgements is of no use then.
     drops_when_down: bool,
     stream: Stream,
+    /// How many streams were opened.
+    streams: u64,
     /// The number of the last batch, of all streams.
     sequence: u64,
     flight: VecDeque<Flight>,
@@ -72,9 +74,9 @@ pub struct Drops {
 /// What whoever looks after the stream is to do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Open a stream: whoever carries it says [`Lane::opened`] when it asks for the first batch. Say [`Lane::lost`] or
+    /// Open a stream of this number, by which whoever carries it asks for what is [next](Lane::next). Say [`Lane::lost`] or
     /// [`Lane::ended`] when it is over.
-    Open,
+    Open(u64),
     /// Give the stream up, and say [`Lane::lost`]: nothing is acknowledged any more.
     Cut,
     /// Nothing, until something happens, or until then.
@@ -111,6 +113,7 @@ impl Lane {
             reopen: REOPEN,
             drops_when_down: class >= Class::LogAppend,
             stream: Stream::Closed { until: None },
+            streams: 0,
             sequence: 0,
             flight: VecDeque::new(),
             flight_messages: 0,
@@ -131,6 +134,21 @@ impl Lane {
     #[must_use]
     pub const fn in_flight(&self) -> (usize, usize) {
         (self.flight_messages, self.flight_bytes)
+    }
+
+    /// Whether somebody must be told to open a stream for what waits.
+    #[must_use]
+    pub const fn is_closed(&self) -> bool {
+        matches!(self.stream, Stream::Closed { .. })
+    }
+
+    /// Whether there is something for whoever carries the stream: messages, or its end.
+    #[must_use]
+    pub fn has_next(&self) -> bool {
+        match self.stream {
+            Stream::Open | Stream::Opening => !self.queue.is_empty(),
+            Stream::Ending | Stream::Closed { .. } => true,
+        }
     }
 
     /// How the peer is.
@@ -174,7 +192,8 @@ impl Lane {
                 Some(until) if now < until => Step::Wait(Some(until)),
                 _ => {
                     self.stream = Stream::Opening;
-                    Step::Open
+                    self.streams += 1;
+                    Step::Open(self.streams)
                 }
             },
             Stream::Opening => Step::Wait(None),
@@ -187,12 +206,15 @@ impl Lane {
         }
     }
 
-    /// What to send now. Ask again after whatever happens, and when the time to wait is over.
-    pub fn next(&mut self, now: Instant) -> Next {
+    /// What to send now on the stream of this number; asking says that there is somebody who carries it. Ask again after whatever
+    /// happens, and when the time to wait is over.
+    pub fn next(&mut self, now: Instant, stream: u64) -> Next {
         match self.stream {
+            // One that was given up, and has not heard of it yet.
+            _ if stream != self.streams => return Next::End,
+            Stream::Closed { .. } | Stream::Ending => return Next::End,
+            Stream::Opening => self.stream = Stream::Open,
             Stream::Open => {}
-            Stream::Ending => return Next::End,
-            Stream::Closed { .. } | Stream::Opening => return Next::Wait(None),
         }
         let has_room = self.flight_messages < self.in_flight.messages
             && self.flight_bytes < self.in_flight.bytes;
@@ -223,17 +245,10 @@ impl Lane {
             messages: messages.len(),
             bytes,
         });
-        self.health.sent(now);
+        self.health.sent(now, 1);
         Next::Send {
             sequence: self.sequence,
             messages,
-        }
-    }
-
-    /// Somebody is there who carries what is sent.
-    pub fn opened(&mut self) {
-        if self.stream == Stream::Opening {
-            self.stream = Stream::Open;
         }
     }
 
@@ -256,7 +271,7 @@ impl Lane {
             self.flight_messages -= flight.messages;
             self.flight_bytes -= flight.bytes;
             self.flight.pop_front();
-            self.health.acked(now, took);
+            self.health.acked(now, took, 1);
             self.failures = 0;
         }
     }

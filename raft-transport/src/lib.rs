@@ -13,6 +13,7 @@
 //! [`rate`].
 
 mod append;
+mod arrival;
 mod beat;
 mod class;
 mod config;
@@ -24,7 +25,9 @@ mod inbound;
 mod insecure;
 pub mod lane;
 mod member;
+mod metrics;
 mod network;
+mod pack;
 mod peer;
 pub mod queue;
 pub mod rate;
@@ -35,16 +38,17 @@ mod transport;
 mod upload;
 
 pub use append::Appends;
-pub use class::{Class, Purpose};
+pub use class::{Class, MAX_PAYLOAD_BYTES, Purpose};
 pub use config::{
-    MAX_BATCH_BYTES, MAX_BATCH_MESSAGES, MAX_PAYLOAD_BYTES, MAX_WINDOW, QueueLimits,
-    SNAPSHOT_CHUNK_BYTES, SnapshotConfig, TransportConfig,
+    MAX_BATCH_BYTES, MAX_BATCH_MESSAGES, MAX_WINDOW, QueueLimits, SNAPSHOT_CHUNK_BYTES,
+    SnapshotConfig, TransportConfig,
 };
 pub use engine::{Ask, Dropped, Engine, Event};
 pub use error::SendError;
 pub use health::Standing;
 pub use inbound::Inbound;
 pub use member::{Member, MemberId};
+pub use metrics::{ClassStatus, PeerStatus};
 pub use network::Network;
 pub use peer::Peer;
 pub use snapshot::{MAX_ID_BYTES, OutgoingSnapshot, ReceivedSnapshot};

@@ -15,12 +15,13 @@ use crate::{
     append::{self, Appends},
     beat::Turn,
     class::{Class, Purpose},
-    config::{MAX_PAYLOAD_BYTES, TransportConfig},
+    config::TransportConfig,
     engine::{Ask, Dropped},
     error::SendError,
-    health::{Failure, Health, Standing},
+    health::{Failure, Standing},
     insecure,
     member::MemberId,
+    queue::Full,
     shared::{PeerState, Shared, lock},
     snapshot::OutgoingSnapshot,
     stream, upload,
@@ -133,6 +134,7 @@ impl Peer {
         within: Duration,
     ) -> Result<RaftMessage, SendError> {
         let class = ask.class();
+        check_size(class, &request)?;
         let until = Instant::now() + within.min(self.shared.config.election_timeout);
         let bytes = request.payload.len();
         let _place =
@@ -233,17 +235,11 @@ impl Peer {
     }
 
     fn push(&self, class: Class, key: Option<u64>, message: RaftMessage) -> Result<(), SendError> {
-        check_size(&message)?;
-        let now = Instant::now();
-        let pushed = self
-            .state
-            .lane(&self.shared, class, |lane| lane.push(now, key, message));
-        if pushed.is_err() {
+        check_size(class, &message)?;
+        stream::push(&self.shared, &self.state, class, key, message).map_err(|Full| {
             self.state.dropped(&self.shared, class, Dropped::Full, 1);
-            return Err(full(class, self.id()));
-        }
-        stream::wake(&self.shared, &self.state, class);
-        Ok(())
+            full(class, self.id())
+        })
     }
 
     /// Uploads a snapshot, and answers what the engine over there says when it has installed it.
@@ -299,14 +295,14 @@ pub(crate) fn failure(status: &Status) -> Option<Failure> {
 
 /// # Errors
 /// It is longer than what can be sent.
-pub(crate) fn check_size(message: &RaftMessage) -> Result<(), SendError> {
-    let bytes = message.payload.len();
-    if bytes <= MAX_PAYLOAD_BYTES {
+pub(crate) fn check_size(class: Class, message: &RaftMessage) -> Result<(), SendError> {
+    let (bytes, max) = (message.payload.len(), class.max_payload_bytes());
+    if bytes <= max {
         return Ok(());
     }
     Err(SendError::Failed(
         Status::invalid_argument(format!(
-            "a payload of {bytes} bytes is longer than {MAX_PAYLOAD_BYTES}: let the engine send fewer entries at once"
+            "a payload of {bytes} bytes is longer than the {max} of the class {class}; if it has entries, let the engine send fewer at once"
         ))
         .with_not_accepted(),
     ))
@@ -396,7 +392,7 @@ struct Awaited<'a> {
 impl<'a> Awaited<'a> {
     fn new(shared: &'a Shared, state: &'a PeerState, class: Class) -> Self {
         let sent = Instant::now();
-        state.asked(shared, class, |health| health.sent(sent));
+        state.asked(shared, class, |health| health.sent(sent, 1));
         Self {
             shared,
             state,
@@ -415,9 +411,9 @@ impl<'a> Awaited<'a> {
         }
         self.state
             .asked(self.shared, self.class, |health| match failure {
-                None => health.acked(now, now.saturating_duration_since(self.sent)),
+                None => health.acked(now, now.saturating_duration_since(self.sent), 1),
                 Some(failure) => {
-                    health.forgotten();
+                    health.forgotten(1);
                     health.failed(failure);
                 }
             });
@@ -427,7 +423,8 @@ impl<'a> Awaited<'a> {
 impl Drop for Awaited<'_> {
     fn drop(&mut self) {
         if !self.ended {
-            self.state.asked(self.shared, self.class, Health::forgotten);
+            self.state
+                .asked(self.shared, self.class, |health| health.forgotten(1));
         }
     }
 }

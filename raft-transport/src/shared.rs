@@ -5,8 +5,9 @@ use std::{
     hash::{BuildHasher, RandomState},
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, Weak,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    task::Waker,
     time::Duration,
 };
 
@@ -14,12 +15,14 @@ use blixard_rpc::{Result, Status, runner::Mode};
 use tokio::{sync::watch, task::AbortHandle, time::Instant};
 
 use crate::{
+    arrival::Upload,
+    beat::Beats,
     class::{Class, Purpose},
     config::TransportConfig,
     counts::{ClassCounts, RefusedCounts},
     engine::{Dropped, Engine, Event},
     health::{Health, Standing},
-    lane::{Drops, Lane},
+    lane::{Drops, Lane, Next},
     member::{Member, MemberId},
     network::{Link, Network, Pools},
     rate::Rate,
@@ -152,59 +155,79 @@ pub(crate) struct PeerState {
     pub(crate) member: Member,
     links: [Link; Purpose::ALL.len()],
     classes: [ClassState; Class::ALL.len()],
+    /// What has come of a snapshot of theirs.
+    pub(crate) upload: Mutex<Option<Arc<Upload>>>,
+    pub(crate) ended: AtomicBool,
     /// When a contact of theirs was last a reason to dial anew.
     redialled: Mutex<Option<Instant>>,
 }
 
 /// What is known of one member and class.
 pub(crate) struct ClassState {
-    pub(crate) class: Class,
     pub(crate) counts: ClassCounts,
     /// Calls that are answered once, and streams of the log.
     asked: Mutex<Watched<Health>>,
     /// One-way messages.
     lane: Mutex<Watched<Lane>>,
-    /// Whoever carries the lane's stream.
-    pub(crate) carrier: futures_util::task::AtomicWaker,
-    /// Whoever looks after it.
+    /// Whoever looks after the lane's stream.
     pub(crate) keeper: tokio::sync::Notify,
     pub(crate) task: OnceLock<AbortHandle>,
     /// Calls that are under way, and their bytes.
     pub(crate) under_way: Mutex<(usize, usize)>,
     /// The heartbeat that waits for the one before.
-    pub(crate) beats: Mutex<crate::beat::Beats>,
+    pub(crate) beats: Mutex<Beats>,
+    /// The number of the stream that came in last: what comes on an older one is not taken any more.
+    pub(crate) arrived: AtomicU64,
+    /// Whose turn it is to give the engine something, so that what comes on an older stream never comes after what is newer.
+    pub(crate) turn: tokio::sync::Mutex<()>,
 }
 
-/// With the standing that was told last.
+/// What waits and what is under way of one class.
+pub(crate) struct Queued {
+    pub(crate) messages: usize,
+    pub(crate) bytes: usize,
+    pub(crate) in_flight: usize,
+}
+
+/// With what others are to be told.
 struct Watched<T> {
     inner: T,
+    /// The standing that was told last.
     told: Standing,
+    /// Whoever waits for something to carry.
+    carrier: Option<Waker>,
+}
+
+impl<T> Watched<T> {
+    const fn new(inner: T) -> Mutex<Self> {
+        Mutex::new(Self {
+            inner,
+            told: Standing::Up,
+            carrier: None,
+        })
+    }
 }
 
 impl PeerState {
     fn new(member: Member, shared: &Shared) -> Self {
         let links = Purpose::ALL.map(|purpose| shared.pools.link(&member, purpose));
         let classes = Class::ALL.map(|class| ClassState {
-            class,
             counts: ClassCounts::default(),
-            asked: Mutex::new(Watched {
-                inner: Health::new(shared.config.suspect_after),
-                told: Standing::Up,
-            }),
-            lane: Mutex::new(Watched {
-                inner: Lane::new(class, &shared.config),
-                told: Standing::Up,
-            }),
-            carrier: futures_util::task::AtomicWaker::new(),
+            asked: Watched::new(Health::new(shared.config.suspect_after)),
+            lane: Watched::new(Lane::new(class, &shared.config)),
             keeper: tokio::sync::Notify::new(),
             task: OnceLock::new(),
             under_way: Mutex::default(),
             beats: Mutex::default(),
+            arrived: AtomicU64::new(0),
+            turn: tokio::sync::Mutex::new(()),
         });
         Self {
             member,
             links,
             classes,
+            upload: Mutex::default(),
+            ended: AtomicBool::new(false),
             redialled: Mutex::default(),
         }
     }
@@ -236,6 +259,19 @@ impl PeerState {
         asked.or_else(|| lock(&state.lane).inner.health().round_trip())
     }
 
+    /// What waits and what is under way.
+    pub(crate) fn queued(&self, class: Class) -> Queued {
+        let state = self.class(class);
+        let lane = lock(&state.lane);
+        let (in_flight, _) = lane.inner.in_flight();
+        let queue = lane.inner.queue();
+        Queued {
+            messages: queue.len(),
+            bytes: queue.bytes(),
+            in_flight: in_flight + lock(&state.under_way).0,
+        }
+    }
+
     /// Does something with what is known of calls, and tells the engine what that has changed.
     pub(crate) fn asked<T>(
         &self,
@@ -252,15 +288,68 @@ impl PeerState {
         value
     }
 
-    /// Does something with the lane, and tells the engine what that has changed.
-    pub(crate) fn lane<T>(
+    /// What is next on a stream of the lane. Its waker is kept where there is nothing yet.
+    pub(crate) fn lane_next(
+        &self,
+        shared: &Shared,
+        class: Class,
+        stream: u64,
+        waker: &Waker,
+    ) -> Next {
+        self.lane(
+            shared,
+            class,
+            |lane| lane.next(Instant::now(), stream),
+            |carrier, next| {
+                if matches!(next, Next::Wait(_))
+                    && !carrier
+                        .as_ref()
+                        .is_some_and(|carrier| carrier.will_wake(waker))
+                {
+                    *carrier = Some(waker.clone());
+                }
+            },
+        )
+    }
+
+    /// Does something with the lane, tells the engine what that has changed, and whoever carries what is sent that there is something.
+    pub(crate) fn with_lane<T>(
         &self,
         shared: &Shared,
         class: Class,
         change: impl FnOnce(&mut Lane) -> T,
     ) -> T {
+        let mut woken = None;
+        let value = self.lane(
+            shared,
+            class,
+            |lane| {
+                let value = change(lane);
+                (value, lane.has_next())
+            },
+            |carrier, (_, has_next)| {
+                if *has_next {
+                    woken = carrier.take();
+                }
+            },
+        );
+        if let Some(carrier) = woken {
+            carrier.wake();
+        }
+        value.0
+    }
+
+    /// Does something with the lane, and tells the engine what that has changed.
+    fn lane<T>(
+        &self,
+        shared: &Shared,
+        class: Class,
+        change: impl FnOnce(&mut Lane) -> T,
+        carrier: impl FnOnce(&mut Option<Waker>, &T),
+    ) -> T {
         let mut watched = lock(&self.class(class).lane);
         let value = change(&mut watched.inner);
+        carrier(&mut watched.carrier, &value);
         let drops = watched.inner.take_drops();
         let standing = watched.inner.health().standing();
         let before = std::mem::replace(&mut watched.told, standing);
@@ -339,19 +428,20 @@ impl PeerState {
             link.redial();
         }
         for class in Class::ALL {
-            self.lane(shared, class, Lane::heard);
+            self.with_lane(shared, class, Lane::heard);
             self.class(class).keeper.notify_one();
         }
     }
 
     /// It is no member any more.
     pub(crate) fn end(&self, shared: &Shared) {
+        self.ended.store(true, Ordering::Release);
         for class in Class::ALL {
             let state = self.class(class);
             if let Some(task) = state.task.get() {
                 task.abort();
             }
-            let dropped = self.lane(shared, class, Lane::clear);
+            let dropped = self.with_lane(shared, class, Lane::clear);
             self.dropped(shared, class, Dropped::Removed, dropped);
         }
     }

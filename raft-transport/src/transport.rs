@@ -9,10 +9,12 @@ use blixard_rpc::{Result, Status, runner::Mode};
 use blixard_services::raft::RaftServer;
 
 use crate::{
+    arrival,
     config::TransportConfig,
     engine::Engine,
     inbound::Inbound,
     member::{Member, MemberId},
+    metrics::{self, PeerStatus},
     network::Network,
     peer::Peer,
     shared::{Shared, Sink},
@@ -44,6 +46,7 @@ impl Transport {
     pub fn new(config: TransportConfig, network: Network) -> Result<Self> {
         config.check()?;
         network.check(config.mode)?;
+        arrival::clean(&config);
         let shared = Shared::new(config, network);
         Ok(Self(Arc::new(Handle(Arc::new(shared)))))
     }
@@ -155,6 +158,24 @@ impl Transport {
             tracing::info!(mode = mode.name(), "members are called so from now on");
         }
         Ok(())
+    }
+
+    /// How each of the other members is, by their numbers.
+    #[must_use]
+    pub fn status(&self) -> Vec<PeerStatus> {
+        let peers = self.shared().peers();
+        peers
+            .iter()
+            .map(|peer| PeerStatus::of(self.shared(), peer))
+            .collect()
+    }
+
+    /// All that is counted, in the
+    /// [text format of Prometheus](https://prometheus.io/docs/instrumenting/exposition_formats/): to be appended to what
+    /// [`Metrics::render`](blixard_rpc::observe::Metrics::render) says.
+    #[must_use]
+    pub fn metrics(&self) -> String {
+        metrics::render(self.shared())
     }
 
     fn shared(&self) -> &Arc<Shared> {
