@@ -96,9 +96,19 @@ async fn carry(shared: &Arc<Shared>, state: &Arc<PeerState>, class: Class, strea
             Class::LogAppend | Class::Snapshot => client.append_messages(&cx, batches).await,
         }
     };
-    let opened = tokio::select! {
-        opened = timeout(OPEN_TIMEOUT, opening) => opened,
-        _ = mode.changed() => return state.with_lane(shared, class, Lane::ended),
+    let mut opening = pin!(timeout(OPEN_TIMEOUT, opening));
+    let mut ends_at = None;
+    let opened = loop {
+        tokio::select! {
+            opened = &mut opening => break opened,
+            _ = mode.changed(), if ends_at.is_none() => {
+                if state.with_lane(shared, class, |lane| lane.in_flight() == (0, 0)) {
+                    return state.with_lane(shared, class, Lane::ended);
+                }
+                ends_at = Some(end(shared, state, class));
+            }
+            () = at(ends_at) => return state.with_lane(shared, class, Lane::ended),
+        }
     };
     let mut receipts = match opened {
         Ok(Ok(receipts)) => receipts,
@@ -107,7 +117,6 @@ async fn carry(shared: &Arc<Shared>, state: &Arc<PeerState>, class: Class, strea
     };
     // As it is now, since the call may have found its way meanwhile.
     let mut route = link.route(began_in);
-    let mut ends_at = None;
     let mut next_look = Instant::now() + look_interval(shared);
     loop {
         let must_end = tokio::select! {
@@ -128,15 +137,19 @@ async fn carry(shared: &Arc<Shared>, state: &Arc<PeerState>, class: Class, strea
             () = at(ends_at) => return state.with_lane(shared, class, Lane::ended),
         };
         if must_end && ends_at.is_none() {
-            // What was sent may still be acknowledged, for a while.
-            ends_at = Some(Instant::now() + shared.config.suspect_after);
-            state.with_lane(shared, class, Lane::end);
+            ends_at = Some(end(shared, state, class));
         }
         let step = state.with_lane(shared, class, |lane| lane.step(Instant::now()));
         if step == Step::Cut {
             return lose(shared, state, class, Failure::Silence);
         }
     }
+}
+
+/// Sends no more on the stream; until when what was sent may still be acknowledged.
+fn end(shared: &Shared, state: &PeerState, class: Class) -> Instant {
+    state.with_lane(shared, class, Lane::end);
+    Instant::now() + shared.config.suspect_after
 }
 
 /// How often a stream is looked after that says nothing by itself.

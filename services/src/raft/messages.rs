@@ -58,7 +58,7 @@ pub struct MessageBatch {
 #[message]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MessageReceipt {
-    /// The number of the last batch that was taken whole, and all before it.
+    /// The number of the last batch that was taken, and all before it were; in answers to `Append` zero.
     pub sequence: u64,
     /// In answers to `Append`: the next responses, one a request, in the order of the requests.
     pub messages: Vec<RaftMessage>,
