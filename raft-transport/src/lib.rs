@@ -27,6 +27,8 @@ pub mod lane;
 mod member;
 mod metrics;
 mod network;
+#[cfg(feature = "openraft")]
+pub mod openraft;
 mod pack;
 mod peer;
 pub mod queue;
