@@ -2,15 +2,20 @@
 //! implementation.
 //!
 //! - [`health`]: `grpc.health.v1.Health`, by which load balancers, orchestrators and peers ask whether a server serves.
+//! - [`raft`]: `blixard.raft.v1.RaftService`, by which the members of a Raft cluster elect a leader and copy its log.
 //!
 //! What other languages need of them is in `proto/`, and follows from the traits: `cargo run --example schema -- write services/proto`.
 
 pub mod health;
+pub mod raft;
 
 use blixard_rpc::method::ServiceDescriptor;
 
 /// All services: for what concerns each of them, such as their schemas.
 #[must_use]
-pub fn descriptors() -> [&'static ServiceDescriptor; 1] {
-    [health::HealthService::descriptor()]
+pub fn descriptors() -> [&'static ServiceDescriptor; 2] {
+    [
+        health::HealthService::descriptor(),
+        raft::RaftService::descriptor(),
+    ]
 }

@@ -4,6 +4,7 @@ pub mod bottleneck;
 pub mod ledger;
 pub mod net;
 pub mod secrets;
+pub mod seed;
 pub mod talk;
 pub mod tools;
 pub mod udp;

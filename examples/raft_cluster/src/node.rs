@@ -1,0 +1,242 @@
+//! One node: its files, its engine, its services, in a process of its own.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    error::Error,
+    fmt,
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
+
+use blixard_raft_transport::{
+    Member, Network, Transport, TransportConfig,
+    openraft::{Clients, OpenRaft, StateReader, StateStore, StoreOptions, Types, open},
+};
+use blixard_rpc::{
+    Result, Router, Status,
+    runner::{Mode, ServiceRunner},
+    transport::{
+        grpc::{ClientTls, GrpcConnector, GrpcServer, ServerTls},
+        iroh::{ALPN, Endpoint, IrohConnector, IrohServer, presets, transport_config},
+    },
+};
+use openraft::{
+    BasicNode, Config, Raft, ReadPolicy, SnapshotPolicy,
+    async_runtime::watch::WatchReceiver,
+    errors::{ClientWriteError, RaftError},
+};
+use tokio::net::TcpListener;
+
+use crate::{
+    api::{ClassStatus, Found, KvError, Node, NodeServer, NodeStatus, PeerStatus},
+    kv::{Command, Kv},
+    layout::Layout,
+    process::READY,
+};
+
+type Engine = Raft<Types<Kv>, StateStore<Kv>>;
+
+/// Runs a node until the process ends.
+///
+/// # Errors
+/// If its files or ports cannot be opened.
+pub async fn run(folder: &Path, id: u64) -> Result<(), Box<dyn Error>> {
+    let layout = Layout::open(folder)?;
+    let me = layout.member(id)?;
+
+    // Who it is, over iroh and over gRPC, and how it dials the others.
+    let endpoint = Endpoint::builder(presets::Minimal)
+        .secret_key(layout.secret(id)?)
+        .alpns(vec![ALPN.to_vec()])
+        .clear_ip_transports()
+        .bind_addr(me.iroh)?
+        .transport_config(transport_config())
+        .bind()
+        .await?;
+    let [authority, certificate, key] = layout.certificates(id)?;
+    let network = Network::new()
+        .iroh(IrohConnector::new(endpoint.clone()))
+        .grpc(GrpcConnector::new().tls(ClientTls::mutual(&authority, &certificate, &key)?));
+
+    // The transport, and who belongs to the cluster.
+    let mut config = TransportConfig::new(CLUSTER, id);
+    config.election_timeout = ELECTION_TIMEOUT;
+    config.snapshot.directory = layout.own(id).join("incoming");
+    let transport = Transport::new(config, network)?;
+    for member in &layout.members {
+        let grpc = format!("https://localhost:{}", member.grpc.port());
+        transport.set_member(
+            Member::new(member.id)
+                .iroh(member.peer())
+                .grpc(grpc.parse::<blixard_rpc::transport::grpc::GrpcPeer>()?)
+                .certificate_name(member.name()),
+        )?;
+    }
+
+    // The engine: its files, its network, and how the others reach it.
+    let (log, state) = open(layout.own(id), Kv, &StoreOptions::default())?;
+    let reader = state.reader();
+    let milliseconds = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    let config = Config {
+        cluster_name: CLUSTER.to_owned(),
+        heartbeat_interval: milliseconds(ELECTION_TIMEOUT / 3),
+        election_timeout_min: milliseconds(ELECTION_TIMEOUT),
+        election_timeout_max: milliseconds(ELECTION_TIMEOUT * 2),
+        enable_pre_vote: Some(true),
+        snapshot_policy: SnapshotPolicy::LogsSinceLast(20_000),
+        max_in_snapshot_log_to_keep: 5_000,
+        ..Config::default()
+    };
+    let clients = Clients::new(transport.clone());
+    let raft = Engine::new(id, Arc::new(config.validate()?), clients, log, state).await?;
+    let inbound = OpenRaft::new();
+    inbound.set(raft.clone());
+
+    // Both are served all the time; what this node sends over is the transport's mode.
+    let router = Router::new()
+        .add(transport.server(Arc::new(inbound)))
+        .add(NodeServer::new(MyNode {
+            layout: layout.clone(),
+            raft,
+            reader,
+            transport,
+        }));
+    let tls = ServerTls::mutual(&certificate, &key, &authority)?;
+    let listener = TcpListener::bind(me.grpc).await?;
+    let _running = ServiceRunner::new(router, Mode::Dual)
+        .iroh(endpoint, IrohServer::new)
+        .grpc(listener, |router| GrpcServer::new(router).tls(tls))
+        .start()?;
+    println!("{READY}");
+    std::future::pending().await
+}
+
+struct MyNode {
+    layout: Layout,
+    raft: Engine,
+    reader: StateReader<Kv>,
+    transport: Transport,
+}
+
+impl Node for MyNode {
+    async fn put(&self, key: String, value: String) -> Result<u64, KvError> {
+        match self.raft.client_write(Command::Put { key, value }).await {
+            Ok(done) => Ok(done.log_id.index),
+            Err(RaftError::APIError(ClientWriteError::ForwardToLeader(to))) => {
+                Err(KvError::NotLeader {
+                    leader: to.leader_id,
+                })
+            }
+            Err(error) => Err(KvError::Unclear {
+                reason: error.to_string(),
+            }),
+        }
+    }
+
+    async fn get(&self, key: String) -> Result<Found, KvError> {
+        // A majority says that this one still leads; then its own state is as good as any.
+        self.raft
+            .ensure_linearizable(ReadPolicy::ReadIndex)
+            .await
+            .map_err(|error| KvError::NotLeader {
+                leader: error.forward_to_leader().and_then(|to| to.leader_id),
+            })?;
+        self.local(key).await
+    }
+
+    async fn local(&self, key: String) -> Result<Found, KvError> {
+        let value = self.reader.view().and_then(|view| view.get(key.as_bytes()));
+        let value = value.map_err(failed)?;
+        Ok(Found {
+            value: value.map(|it| String::from_utf8_lossy(&it).into_owned()),
+        })
+    }
+
+    async fn status(&self) -> Result<NodeStatus, KvError> {
+        let metrics = self.raft.metrics().borrow_watched().clone();
+        let matched = |id: u64| {
+            let replication = metrics.replication.as_ref()?;
+            replication.get(&id)?.as_ref().map(|it| it.index)
+        };
+        let peers = self.transport.status().into_iter().map(|peer| PeerStatus {
+            id: peer.id,
+            matched: matched(peer.id),
+            over: peer
+                .route
+                .map_or_else(String::new, |it| it.name().to_owned()),
+            classes: peer
+                .classes
+                .iter()
+                .map(|it| ClassStatus {
+                    class: it.class.name().to_owned(),
+                    health: it.standing.name().to_owned(),
+                    round_trip_micros: it
+                        .round_trip
+                        .map(|it| u64::try_from(it.as_micros()).unwrap_or(u64::MAX)),
+                })
+                .collect(),
+        });
+        Ok(NodeStatus {
+            id: metrics.id,
+            role: format!("{:?}", metrics.state).to_lowercase(),
+            term: metrics.current_term,
+            leader: metrics.current_leader,
+            voters: metrics.membership_config.voter_ids().collect(),
+            last: metrics.last_log_index,
+            committed: metrics.local_committed.map(|it| it.index),
+            applied: metrics.last_applied.map(|it| it.index),
+            snapshot: metrics.snapshot.map(|it| it.index),
+            mode: self.transport.mode().name().to_owned(),
+            peers: peers.collect(),
+        })
+    }
+
+    async fn begin(&self, members: Vec<u64>) -> Result<(), KvError> {
+        let nodes = members.into_iter().map(|id| {
+            let member = self.layout.member(id).map_err(failed)?;
+            Ok((id, BasicNode::new(member.iroh.to_string())))
+        });
+        let nodes: BTreeMap<_, _> = nodes.collect::<Result<_, KvError>>()?;
+        self.raft.initialize(nodes).await.map_err(failed)
+    }
+
+    async fn voters(&self, members: Vec<u64>) -> Result<(), KvError> {
+        let members: BTreeSet<u64> = members.into_iter().collect();
+        self.raft
+            .change_membership(members, false)
+            .await
+            .map_err(failed)?;
+        Ok(())
+    }
+
+    async fn transfer(&self, to: u64) -> Result<(), KvError> {
+        self.raft
+            .trigger()
+            .transfer_leader(to)
+            .await
+            .map_err(failed)
+    }
+
+    async fn snapshot(&self) -> Result<(), KvError> {
+        self.raft.trigger().snapshot().await.map_err(failed)
+    }
+
+    async fn carry(&self, mode: String) -> Result<(), KvError> {
+        let mode = [Mode::Iroh, Mode::Dual, Mode::Grpc]
+            .into_iter()
+            .find(|it| it.name() == mode)
+            .ok_or_else(|| Status::invalid_argument(format!("{mode:?} is no mode")))?;
+        self.transport.set_mode(mode).map_err(KvError::Other)
+    }
+}
+
+fn failed(error: impl fmt::Display) -> KvError {
+    KvError::Other(Status::internal(error.to_string()))
+}
+
+const CLUSTER: &str = "example";
+/// The shortest; the longest is twice that. A vote is on the disk before it is given, so this has to be longer than the disk takes; and a
+/// program that is not optimised, on a machine that does other things too, takes longer for everything.
+const ELECTION_TIMEOUT: Duration =
+    Duration::from_millis(if cfg!(debug_assertions) { 500 } else { 150 });
