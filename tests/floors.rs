@@ -28,6 +28,11 @@ fn imports_of_rpc_schema_point_down() {
 }
 
 #[test]
+fn imports_of_raft_transport_point_down() {
+    check_floors("raft-transport");
+}
+
+#[test]
 fn the_pages_name_every_example_and_no_other() {
     // An example belongs to the lowest package that has what it needs.
     let manifests: Vec<String> = members()
@@ -78,6 +83,7 @@ fn the_links_of_the_pages_lead_somewhere() {
         "ARCHITECTURE.md",
         "CONTRIBUTING.md",
         "CHANGELOG.md",
+        "docs/RAFT.md",
         "examples/README.md",
     ] {
         let folder = root().join(page);

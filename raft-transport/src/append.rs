@@ -24,10 +24,9 @@ use tokio::{
 use crate::{
     class::{Class, Purpose},
     error::SendError,
+    outbound::{OPEN_TIMEOUT, check_size, client, failure, has_moved, look_interval},
     pack::Gathered,
-    peer::{check_size, client, failure},
     shared::{PeerState, Shared, lock},
-    stream::{OPEN_TIMEOUT, has_moved, look_interval},
 };
 
 const CLASS: Class = Class::LogAppend;

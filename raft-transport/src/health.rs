@@ -145,7 +145,7 @@ impl Health {
     pub fn check(&mut self, now: Instant) -> Standing {
         if let Some(since) = self.silent_since {
             let silent = now.saturating_duration_since(since);
-            let by_silence = if silent >= self.suspect_after * 2 {
+            let by_silence = if self.is_silent(now) {
                 Standing::Down
             } else if silent >= self.suspect_after {
                 Standing::Suspect
@@ -157,14 +157,21 @@ impl Health {
         self.standing
     }
 
+    /// Whether nothing was acknowledged for so long that nothing more is to be expected. One that is down for another reason may yet
+    /// answer.
+    #[must_use]
+    pub fn is_silent(&self, now: Instant) -> bool {
+        self.silent_since
+            .is_some_and(|since| now.saturating_duration_since(since) >= self.suspect_after * 2)
+    }
+
     /// When the next [`check`](Self::check) may come to something else, if nothing happens.
     #[must_use]
     pub fn next_check(&self) -> Option<Instant> {
         let since = self.silent_since?;
         match self.standing {
             Standing::Up => Some(since + self.suspect_after),
-            Standing::Suspect => Some(since + self.suspect_after * 2),
-            Standing::Down => None,
+            Standing::Suspect | Standing::Down => Some(since + self.suspect_after * 2),
         }
     }
 }
@@ -228,6 +235,17 @@ mod tests {
         assert_eq!(health.check(start), Standing::Suspect);
         health.failed(Failure::Dial);
         assert_eq!(health.check(start), Standing::Down);
+    }
+
+    #[test]
+    fn one_that_is_down_is_given_time_to_answer() {
+        let (mut health, start) = health();
+        health.failed(Failure::Dial);
+        health.sent(start, 1);
+        assert_eq!(health.check(start), Standing::Down);
+        assert!(!health.is_silent(start + SECOND));
+        assert!(health.is_silent(start + 2 * SECOND));
+        assert_eq!(health.next_check(), Some(start + 2 * SECOND));
     }
 
     #[test]

@@ -198,7 +198,8 @@ impl Lane {
             },
             Stream::Opening => Step::Wait(None),
             Stream::Open | Stream::Ending => {
-                if self.health.check(now) == Standing::Down && !self.flight.is_empty() {
+                self.health.check(now);
+                if self.health.is_silent(now) {
                     return Step::Cut;
                 }
                 Step::Wait(self.health.next_check())

@@ -29,6 +29,7 @@ mod metrics;
 mod network;
 #[cfg(feature = "openraft")]
 pub mod openraft;
+mod outbound;
 mod pack;
 mod peer;
 pub mod queue;

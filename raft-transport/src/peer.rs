@@ -2,8 +2,8 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use blixard_rpc::{CallOptions, Channel, Code, Context, Result, Status};
-use blixard_services::raft::{Raft as _, RaftClient, RaftMessage, RaftRequest};
+use blixard_rpc::{Context, Result, Status};
+use blixard_services::raft::{Raft as _, RaftMessage, RaftRequest};
 use futures_core::Stream;
 use tokio::{
     io::{AsyncRead, AsyncSeek},
@@ -14,13 +14,13 @@ use tokio::{
 use crate::{
     append::{self, Appends},
     beat::Turn,
-    class::{Class, Purpose},
+    class::Class,
     config::TransportConfig,
     engine::{Ask, Dropped},
     error::SendError,
-    health::{Failure, Standing},
-    insecure,
+    health::Standing,
     member::MemberId,
+    outbound::{check_size, client, failure},
     queue::Full,
     shared::{PeerState, Shared, lock},
     snapshot::OutgoingSnapshot,
@@ -266,46 +266,6 @@ impl fmt::Debug for Peer {
             .field("member", &self.state.member)
             .finish_non_exhaustive()
     }
-}
-
-/// A client for calls to the member, in the mode of now.
-pub(crate) fn client(
-    shared: &Shared,
-    state: &PeerState,
-    purpose: Purpose,
-) -> Result<RaftClient<Channel>> {
-    let channel = state.link(purpose).channel(shared.mode())?;
-    let client = RaftClient::new(channel);
-    if shared.config.insecure {
-        let (key, id) = (insecure::SENDER, shared.config.id.to_string());
-        return Ok(client.with(CallOptions::new().metadata(key, id)));
-    }
-    Ok(client)
-}
-
-/// What a call failed of, as far as health is concerned; `None` if it says that the member is there.
-pub(crate) fn failure(status: &Status) -> Option<Failure> {
-    match (status.code(), status.was_accepted()) {
-        (Code::Unavailable, false) => Some(Failure::Dial),
-        (Code::Unavailable | Code::Cancelled, _) => Some(Failure::Cut),
-        (Code::DeadlineExceeded, _) => Some(Failure::Silence),
-        _ => None,
-    }
-}
-
-/// # Errors
-/// It is longer than what can be sent.
-pub(crate) fn check_size(class: Class, message: &RaftMessage) -> Result<(), SendError> {
-    let (bytes, max) = (message.payload.len(), class.max_payload_bytes());
-    if bytes <= max {
-        return Ok(());
-    }
-    Err(SendError::Failed(
-        Status::invalid_argument(format!(
-            "a payload of {bytes} bytes is longer than the {max} of the class {class}; if it has entries, let the engine send fewer at once"
-        ))
-        .with_not_accepted(),
-    ))
 }
 
 fn full(class: Class, peer: MemberId) -> SendError {

@@ -6,10 +6,9 @@ use std::{
     pin::{Pin, pin},
     sync::{Arc, atomic::Ordering},
     task::{Context as TaskContext, Poll},
-    time::Duration,
 };
 
-use blixard_rpc::{Context, Result, Status, Streaming, runner::Transport};
+use blixard_rpc::{Context, Result, Status, Streaming};
 use blixard_services::raft::{MessageBatch, MessageReceipt, Raft as _, RaftMessage};
 use futures_core::Stream;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
@@ -18,13 +17,10 @@ use crate::{
     class::{Class, Purpose},
     health::Failure,
     lane::{Lane, Next, Step},
-    peer::{client, failure},
+    outbound::{OPEN_TIMEOUT, client, failure, has_moved, look_interval},
     queue::Full,
     shared::{PeerState, Shared, random},
 };
-
-/// How long a stream may take to open, with the dial before it.
-pub(crate) const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Queues a message.
 ///
@@ -150,23 +146,6 @@ async fn carry(shared: &Arc<Shared>, state: &Arc<PeerState>, class: Class, strea
 fn end(shared: &Shared, state: &PeerState, class: Class) -> Instant {
     state.with_lane(shared, class, Lane::end);
     Instant::now() + shared.config.suspect_after
-}
-
-/// How often a stream is looked after that says nothing by itself.
-pub(crate) fn look_interval(shared: &Shared) -> Duration {
-    (shared.config.suspect_after / 4).clamp(Duration::from_millis(10), Duration::from_millis(500))
-}
-
-/// Whether calls go another way now than when a stream was opened.
-pub(crate) fn has_moved(route: &mut Option<Transport>, now: Option<Transport>) -> bool {
-    match (*route, now) {
-        (Some(then), Some(now)) => then != now,
-        (None, _) => {
-            *route = now;
-            false
-        }
-        (Some(_), None) => false,
-    }
 }
 
 fn lose_by(shared: &Shared, state: &PeerState, class: Class, status: &Status) {

@@ -19,10 +19,9 @@ use crate::{
     class::Class,
     config::SNAPSHOT_CHUNK_BYTES,
     error::SendError,
-    peer::{client, failure},
+    outbound::{OPEN_TIMEOUT, client, failure},
     shared::{PeerState, Shared, lock},
     snapshot::{MAX_ID_BYTES, OutgoingSnapshot},
-    stream::OPEN_TIMEOUT,
 };
 
 const CLASS: Class = Class::Snapshot;
