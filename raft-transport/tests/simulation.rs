@@ -179,7 +179,7 @@ impl Sim {
             };
             let payload = self.zeros.slice(..length);
             let link = &mut self.links[place];
-            let key = (link.class == Class::Heartbeat).then(|| number % 5);
+            let key = (link.class == Class::Heartbeat).then_some(number % 5);
             // The term tells messages apart.
             let message = RaftMessage::new(number, payload);
             if link.lane.push(self.now, key, message).is_ok() {
@@ -257,7 +257,7 @@ impl Sim {
     fn arrive(&mut self, place: usize, is_dark: bool, has_faults: bool) {
         let random = self.random.next();
         let link = &mut self.links[place];
-        if has_faults && random % 100 == 0 && link.stream.take().is_some() {
+        if has_faults && random.is_multiple_of(100) && link.stream.take().is_some() {
             // The stream is cut: what was on its way arrives late, in part, or never; and nobody hears of it.
             let arrives = (random >> 8) as usize % (link.forth.len() + 1);
             link.forth.truncate(arrives);
