@@ -1,6 +1,6 @@
 //! blixard-rpc beside the RPC stacks that one would pick instead, and beside the bare network below them.
 //!
-//! [`stacks`] has a file for each stack, [`work`] one for each kind of work. `one` does one work on one stack, and `all` runs `one` in a
+//! `stacks` has a file for each stack, `work` one for each kind of work. `one` does one work on one stack, and `all` runs `one` in a
 //! process of its own for each, in turn, round by round. README.md says how to run it, and how to read it.
 
 mod all;
