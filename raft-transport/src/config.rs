@@ -72,11 +72,11 @@ pub struct SnapshotConfig {
     /// Where uploads are kept while they come in. What an earlier run has left there is removed. It should be on the file system where
     /// the engine keeps its snapshots, so that a snapshot is moved and not copied.
     pub directory: PathBuf,
-    /// How many bytes a second are sent at most, over all peers together; `None` for as many as go.
+    /// How many bytes a second are sent at most, over all peers together: a MiB or more, or `None` for as many as go.
     pub bytes_per_second: Option<u64>,
     /// The largest snapshot that is taken.
     pub max_bytes: u64,
-    /// How long nothing may come of an upload before it is given up, on either side.
+    /// How long nothing may come of an upload before it is given up, on either side: longer than a chunk of a MiB takes.
     pub idle_timeout: Duration,
     /// For how long an upload that gets no further is tried again.
     pub give_up_after: Duration,
@@ -176,10 +176,12 @@ impl TransportConfig {
                 return invalid(format!("{name} has no room for a message"));
             }
         }
-        if self.snapshot.bytes_per_second == Some(0) {
-            return invalid(
-                "snapshot.bytes_per_second is zero: None is without a limit".to_owned(),
-            );
+        if let Some(rate) = self.snapshot.bytes_per_second
+            && rate < SNAPSHOT_CHUNK_BYTES as u64
+        {
+            return invalid(format!(
+                "snapshot.bytes_per_second = {rate} is less than a chunk, {SNAPSHOT_CHUNK_BYTES}: uploads would seem to stand still; None is without a limit"
+            ));
         }
         Ok(())
     }
@@ -197,6 +199,40 @@ impl Default for SnapshotConfig {
             idle_timeout: Duration::from_secs(10),
             give_up_after: Duration::from_secs(60),
             keep_partial: Duration::from_secs(600),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        type Set = fn(&mut TransportConfig);
+        let cases: [(&str, Set); 7] = [
+            ("cluster", |config| config.cluster.clear()),
+            ("cluster", |config| config.cluster = "x".repeat(65)),
+            ("append_window", |config| {
+                config.append_window = Duration::from_millis(11);
+            }),
+            ("election_timeout", |config| {
+                config.election_timeout = Duration::ZERO;
+            }),
+            ("log_append", |config| config.log_append.bytes = 0),
+            ("bytes_per_second", |config| {
+                config.snapshot.bytes_per_second = Some(1000);
+            }),
+            ("suspect_after", |config| {
+                config.suspect_after = Duration::ZERO
+            }),
+        ];
+        TransportConfig::new("orders", 1).check().unwrap();
+        for (name, set) in cases {
+            let mut config = TransportConfig::new("orders", 1);
+            set(&mut config);
+            let status = config.check().unwrap_err();
+            assert!(status.message().contains(name), "{status}");
         }
     }
 }

@@ -10,7 +10,7 @@ mod strangers;
 use std::{sync::atomic::Ordering, time::Duration};
 
 use blixard_raft_transport::{Ask, Class, Event, RaftMessage, SendError, Standing};
-use blixard_rpc::runner::Mode;
+use blixard_rpc::runner::{Mode, Transport};
 use blixard_tests::net::{endpoint_at, soon};
 use futures_util::stream;
 
@@ -278,6 +278,36 @@ async fn a_member_that_comes_back_is_dialled_again() {
     peer.send(Class::LogAppend, numbered(1, 64)).unwrap();
     soon(again.engine.until(|delivered| delivered.len() == 1)).await;
     assert_eq!(peer.standing(Class::Election), Standing::Up);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_iroh_is_away_all_goes_on_over_grpc() {
+    let mut nodes = Cluster::default().start(Over::Both, 2).await;
+    let peer = nodes[0].transport.peer(2).unwrap();
+    soon(peer.vote(RaftMessage::new(1, "x"), WITHIN))
+        .await
+        .unwrap();
+    peer.send(Class::LogAppend, numbered(0, 64)).unwrap();
+    soon(nodes[1].engine.until(|delivered| delivered.len() == 1)).await;
+    assert_eq!(nodes[0].transport.status()[0].route, Some(Transport::Iroh));
+
+    nodes[1].iroh.take().unwrap().shutdown(Duration::ZERO).await;
+    nodes[1].endpoint.take().unwrap().close().await;
+    soon(async { while peer.vote(RaftMessage::new(1, "x"), WITHIN).await.is_err() {} }).await;
+    soon(async {
+        let mut n = 1;
+        while nodes[1].engine.delivered().len() < 2 {
+            peer.send(Class::LogAppend, numbered(n, 64)).unwrap();
+            n += 1;
+            let came = nodes[1].engine.until(|delivered| delivered.len() > 1);
+            let _ = tokio::time::timeout(Duration::from_millis(100), came).await;
+        }
+    })
+    .await;
+    assert_eq!(nodes[0].transport.status()[0].route, Some(Transport::Grpc));
+    let requests = stream::iter([numbered(0, 64)]);
+    let mut responses = soon(peer.append(requests)).await.unwrap();
+    soon(responses.next()).await.unwrap().unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
