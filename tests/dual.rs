@@ -4,9 +4,9 @@
 
 use std::{
     collections::BTreeSet,
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Write},
     net::SocketAddr,
-    process::{Child, Command, Stdio},
+    process::{Child, ChildStdout, Command, Stdio},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -23,9 +23,15 @@ use blixard_rpc::{
     },
     testing::Faults,
     transport::{
-        grpc::{GrpcConnector, GrpcHandle, GrpcServer},
-        iroh::{IrohConnector, IrohPeer, IrohServer, SecretKey, ServerHandle},
+        grpc::{GrpcConfig, GrpcConnector, GrpcHandle, GrpcServer},
+        iroh::{
+            AcceptConfig, IrohConnector, IrohPeer, IrohServer, Limits, SecretKey, ServerHandle,
+        },
     },
+};
+use blixard_services::health::{
+    Health, HealthCheckRequest, HealthCheckResponse, HealthListRequest, HealthListResponse,
+    HealthServer, ServingStatus,
 };
 use blixard_tests::{
     ledger::{self, Book, Ledger, LedgerClient},
@@ -36,8 +42,20 @@ use tokio::{task::JoinSet, time::Instant};
 
 type Dual = DualChannel<PooledChannel<IrohConnector>, PooledChannel<GrpcConnector>>;
 
-/// Calls go on over the other side within a second of when their own fell silent. A busy machine is given as much again.
-const GONE_ON: Duration = Duration::from_secs(2);
+/// Calls go on over the other side within a second of when their own fell silent.
+const GONE_ON: Duration = Duration::from_secs(1);
+
+/// How often a side falls silent in a test. It is the middle time that is judged: once, the machine may have been busy with something
+/// else.
+const ROUNDS: usize = 3;
+
+#[track_caller]
+fn check_gone_on(mut longest: Vec<Duration>) {
+    longest.sort();
+    println!("the longest call of each round, of those that may be asked again: {longest:?}");
+    assert_eq!(longest.len(), ROUNDS);
+    assert!(longest[ROUNDS / 2] < GONE_ON, "{longest:?}");
+}
 
 /// Servers that are back are found soon: nothing of this is about how long a pool waits.
 const POOL: PoolConfig = PoolConfig {
@@ -66,41 +84,49 @@ async fn dual_with(config: DualConfig, prefer: Prefer, iroh: IrohPeer, grpc: Soc
 }
 
 /// Serves the ledger over iroh in another process; it does not outlive the test.
-struct Other(Child);
+struct Other {
+    child: Child,
+    says: BufReader<ChildStdout>,
+}
 
 impl Other {
-    /// Its handlers take this long, and that is longer than a kill: so calls are in flight meanwhile.
-    const PAUSE_MS: u64 = 100;
-
     fn serve(port: u16, key: &SecretKey) -> (Self, IrohPeer) {
         let key = key.to_bytes().map(|byte| format!("{byte:02x}")).concat();
-        let child = Command::new(env!("CARGO_BIN_EXE_peer"))
-            .args([
-                "serve",
-                &port.to_string(),
-                &key,
-                &Self::PAUSE_MS.to_string(),
-            ])
+        let mut child = Command::new(env!("CARGO_BIN_EXE_peer"))
+            .args(["serve", &port.to_string(), &key, &CALLERS.to_string()])
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .spawn();
-        let mut other = Self(child.unwrap());
-        let mut ticket = String::new();
-        let mut output = BufReader::new(other.0.stdout.take().unwrap());
-        output.read_line(&mut ticket).unwrap();
+            .spawn()
+            .unwrap();
+        let says = BufReader::new(child.stdout.take().unwrap());
+        let mut other = Self { child, says };
+        let ticket = other.line();
         (other, ticket.parse().unwrap())
+    }
+
+    /// Until the calls of all callers are in handlers, none of which answers any more.
+    fn hold_all(&mut self) {
+        writeln!(self.child.stdin.as_ref().unwrap()).unwrap();
+        tokio::task::block_in_place(|| assert_eq!(self.line(), CALLERS.to_string()));
     }
 
     fn kill(mut self) {
         // On Unix this is SIGKILL: nothing in the process runs any more, and nothing is closed.
-        self.0.kill().unwrap();
-        self.0.wait().unwrap();
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.says.read_line(&mut line).unwrap();
+        line.trim_end().to_owned()
     }
 }
 
 impl Drop for Other {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -129,15 +155,23 @@ struct Load {
 #[derive(Default)]
 struct Seen {
     next: AtomicU64,
-    /// The numbers of the calls of either kind that went well, and the longest that may be asked again took.
+    /// The numbers of the calls of either kind that went well.
     well: Mutex<Vec<u64>>,
     asked: Mutex<Vec<u64>>,
-    longest: Mutex<Duration>,
+    /// How long those that may be asked again waited at most for their answer since a side fell silent.
+    waited: Mutex<Waited>,
     /// The calls that did not.
     failed: Mutex<Vec<(u64, Status)>>,
     /// Those that may be asked again, were answered, and whose responses broke off then: they stay where they are.
     broken: Mutex<Vec<(u64, Status)>>,
     in_flight: Mutex<BTreeSet<u64>>,
+}
+
+/// How long it took at most, counted from `since`.
+#[derive(Default)]
+struct Waited {
+    since: Option<Instant>,
+    longest: Duration,
 }
 
 /// Whether the call with this number may be asked again; what shape it has, says [`ledger::call`].
@@ -197,6 +231,25 @@ impl Load {
         }
     }
 
+    async fn until_none_waits(&self, channel: &Dual, side: Transport) {
+        soon(async {
+            while channel.stats().side(side).waiting > 0 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        })
+        .await;
+    }
+
+    /// Until the callers know what became of these calls.
+    async fn until_all_know(&self, calls: &BTreeSet<u64>) {
+        soon(async {
+            while !self.seen.in_flight.lock().unwrap().is_disjoint(calls) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        })
+        .await;
+    }
+
     async fn end(mut self) -> Arc<Seen> {
         self.over.store(true, Ordering::Relaxed);
         while let Some(caller) = soon(self.callers.join_next()).await {
@@ -216,10 +269,10 @@ impl Seen {
                 Ok(responses) => responses,
                 Err(status) => panic!("{id} may be asked again: {status:?}"),
             };
-            let took = begin.elapsed();
             {
-                let mut longest = self.longest.lock().unwrap();
-                *longest = took.max(*longest);
+                let mut waited = self.waited.lock().unwrap();
+                let since = waited.since.map_or(begin, |since| since.max(begin));
+                waited.longest = waited.longest.max(since.elapsed());
             }
             match responses.await {
                 Ok(()) => self.asked.lock().unwrap().push(id),
@@ -234,13 +287,26 @@ impl Seen {
         self.in_flight.lock().unwrap().remove(&id);
     }
 
+    /// A side falls silent.
+    fn count_from_now(&self) {
+        *self.waited.lock().unwrap() = Waited {
+            since: Some(Instant::now()),
+            longest: Duration::ZERO,
+        };
+    }
+
+    /// How long calls that may be asked again have waited since then.
+    fn longest(&self) -> Duration {
+        self.waited.lock().unwrap().longest
+    }
+
     fn failures(&self) -> usize {
         self.failed.lock().unwrap().len() + self.broken.lock().unwrap().len()
     }
 
-    /// That only calls failed which a side had taken and lost, at most one a caller; and of those that may be asked again only such as
-    /// were answered before.
-    fn check_failures(&self) {
+    /// That only calls failed which a side had taken and lost, at most one a caller each time that a side fell silent; and of those that
+    /// may be asked again only such as were answered before.
+    fn check_failures(&self, times: usize) {
         for (calls, callers) in [(&self.failed, CALLERS / 2), (&self.broken, CALLERS / 4)] {
             let failed = calls.lock().unwrap();
             for (id, status) in &*failed {
@@ -250,32 +316,32 @@ impl Seen {
                     "{id} was sent twice: {status:?}"
                 );
             }
-            assert!(failed.len() as u64 <= callers, "{failed:?}");
+            assert!(failed.len() <= times * callers as usize, "{failed:?}");
         }
     }
 
-    /// That many of the calls of each kind were in flight at a moment, and what became of them: those that may be asked again went on
-    /// over gRPC, and the others were lost.
-    fn check_in_flight(&self, then: &BTreeSet<u64>, book: &Book) {
-        let failed: BTreeSet<u64> = {
+    /// What became of calls that were in the handlers of a side when it died: those that may be asked again went on over gRPC, and the
+    /// others were lost, and told so once.
+    fn check_in_handlers(&self, calls: &BTreeSet<u64>, book: &Book) {
+        let asked: BTreeSet<u64> = self.asked.lock().unwrap().iter().copied().collect();
+        let failed: Vec<u64> = {
             let failed = self.failed.lock().unwrap();
             failed.iter().map(|(id, _)| *id).collect()
         };
         for kind in 0..8 {
-            let ids = then.iter().filter(|id| **id % 8 == kind);
-            let as_it_should = ids.filter(|id| match may_be_asked_again(**id) {
-                true => book.came(**id) == [Transport::Grpc],
-                false => failed.contains(id),
-            });
-            let count = as_it_should.count();
-            println!(
-                "of the {} calls of kind {kind}, {count} were in flight",
-                CALLERS / 8
-            );
-            assert!(
-                count as u64 >= CALLERS / 16,
-                "kind {kind}: {count} were in flight"
-            );
+            let of_kind = calls.iter().filter(|id| **id % 8 == kind);
+            assert_eq!(of_kind.count() as u64, CALLERS / 8, "of kind {kind}");
+        }
+        for id in calls {
+            let came = book.came(*id);
+            let failures = failed.iter().filter(|failed| *failed == id).count();
+            if may_be_asked_again(*id) {
+                assert_eq!(came, [Transport::Grpc], "{id} goes on");
+                assert!(asked.contains(id), "{id} is answered");
+            } else {
+                assert_eq!(came, [], "{id} may not be done twice");
+                assert_eq!(failures, 1, "{id} is told once");
+            }
         }
     }
 }
@@ -283,62 +349,75 @@ impl Seen {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_iroh_side_is_killed_under_load_and_comes_back() {
     let (key, book) = (SecretKey::generate(), Arc::new(Book::default()));
-    let (other, peer) = Other::serve(0, &key);
+    let (mut other, peer) = Other::serve(0, &key);
     let port = peer.address().ip_addrs().next().unwrap().port();
     let grpc = serve_grpc(&book, any()).await;
     let channel = dual(Prefer::Iroh, peer.clone(), grpc.local_addr().unwrap()).await;
     let load = Load::new(&channel);
-    load.until(&channel, Transport::Iroh, 500).await;
-    assert_eq!(book.over(Transport::Grpc), 0);
+    let mut longest = Vec::new();
+    for round in 1..=ROUNDS {
+        load.until(&channel, Transport::Iroh, 500).await;
+        let (over_grpc, failed) = (book.over(Transport::Grpc), load.seen.failures());
 
-    let in_flight = load.seen.in_flight.lock().unwrap().clone();
-    other.kill();
-    let killed = Instant::now();
-    load.until(&channel, Transport::Grpc, 1).await;
-    println!(
-        "the first call went on {:?} after the kill",
-        killed.elapsed()
-    );
-    load.until(&channel, Transport::Grpc, 500).await;
-    // Those that may not be sent again wait for what iroh finds out.
-    soon(async {
-        while channel.stats().iroh.waiting > 0 {
-            tokio::time::sleep(Duration::from_millis(10)).await;
+        other.hold_all();
+        let in_handlers = load.seen.in_flight.lock().unwrap().clone();
+        load.seen.count_from_now();
+        let killed = Instant::now();
+        other.kill();
+        load.until(&channel, Transport::Grpc, 1).await;
+        println!(
+            "the first call went on {:?} after the kill",
+            killed.elapsed()
+        );
+        load.until(&channel, Transport::Grpc, 500).await;
+        // Those that may not be sent again wait for what iroh finds out.
+        load.until_none_waits(&channel, Transport::Iroh).await;
+        println!(
+            "the last that was lost was told {:?} after the kill",
+            killed.elapsed()
+        );
+        load.until_all_know(&in_handlers).await;
+        longest.push(load.seen.longest());
+        load.seen.check_in_handlers(&in_handlers, &book);
+        assert_eq!(
+            load.seen.failures() - failed,
+            CALLERS as usize / 2,
+            "no others are lost"
+        );
+        if round == 1 {
+            assert_eq!(over_grpc, 0);
         }
-    })
-    .await;
-    println!(
-        "the last that was lost was told {:?} after the kill",
-        killed.elapsed()
-    );
-    let failures = load.seen.failures();
-    let longest = *load.seen.longest.lock().unwrap();
-    println!(
-        "{failures} calls were lost; of those that may be asked again the longest took {longest:?}"
-    );
-    assert!(longest < GONE_ON, "{longest:?}");
-    load.seen.check_failures();
-    load.seen.check_in_flight(&in_flight, &book);
-    for lost in [&load.seen.failed, &load.seen.broken] {
-        for (id, _) in &*lost.lock().unwrap() {
-            assert_eq!(book.came(*id), [], "{id} was told that it was lost");
-        }
+
+        let (again, same) = Other::serve(port, &key);
+        assert_eq!(same, peer);
+        other = again;
+        let failed = load.seen.failures();
+        load.until_back(&channel, Transport::Iroh).await;
+        load.until(&channel, Transport::Iroh, 1000).await;
+        assert_eq!(load.seen.failures(), failed, "on the way back none is lost");
+        let stats = channel.stats();
+        assert_eq!(
+            stats.switches,
+            2 * round as u64,
+            "there and back: {stats:?}"
+        );
     }
-
-    let (_other, again) = Other::serve(port, &key);
-    assert_eq!(again, peer);
-    load.until_back(&channel, Transport::Iroh).await;
-    load.until(&channel, Transport::Iroh, 1000).await;
-    let seen = load.end().await;
-    assert_eq!(seen.failures(), failures, "on the way back none is lost");
-    let stats = channel.stats();
-    assert_eq!(stats.switches, 2, "there and back: {stats:?}");
+    load.end().await.check_failures(ROUNDS);
+    check_gone_on(longest);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_firewall_that_eats_udp() {
     let book = Arc::new(Book::default());
-    let (iroh, relay) = behind_relay(&book).await;
+    // Most calls wait for a place all the time: a dead side is noticed all the same.
+    let config = AcceptConfig {
+        connection: Limits {
+            max_calls: 16,
+            ..Limits::default()
+        },
+        ..AcceptConfig::default()
+    };
+    let (iroh, relay) = behind_relay(&book, config).await;
     let grpc = serve_grpc(&book, any()).await;
     let channel = dual(
         Prefer::Iroh,
@@ -347,34 +426,40 @@ async fn a_firewall_that_eats_udp() {
     )
     .await;
     let load = Load::new(&channel);
-    load.until(&channel, Transport::Iroh, 500).await;
-    assert!(relay.passed() > 0, "there is another way");
-    assert_eq!(book.over(Transport::Grpc), 0);
+    let mut longest = Vec::new();
+    for round in 1..=ROUNDS {
+        load.until(&channel, Transport::Iroh, 500).await;
+        assert!(relay.passed() > 0, "there is another way");
+        let over_grpc = book.over(Transport::Grpc);
 
-    relay.cut(true);
-    let cut = Instant::now();
-    load.until(&channel, Transport::Grpc, 1).await;
-    println!("the first call went on {:?} after the cut", cut.elapsed());
-    load.until(&channel, Transport::Grpc, 500).await;
-    soon(async {
-        while channel.stats().iroh.waiting > 0 {
-            tokio::time::sleep(Duration::from_millis(10)).await;
+        load.seen.count_from_now();
+        relay.cut(true);
+        let cut = Instant::now();
+        load.until(&channel, Transport::Grpc, 1).await;
+        println!("the first call went on {:?} after the cut", cut.elapsed());
+        load.until(&channel, Transport::Grpc, 500).await;
+        load.until_none_waits(&channel, Transport::Iroh).await;
+        longest.push(load.seen.longest());
+        let Standing::Away(reason) = channel.stats().iroh.standing else {
+            panic!("nothing passes: {:?}", channel.stats());
+        };
+        println!("iroh is away: {reason}");
+        if round == 1 {
+            assert_eq!(over_grpc, 0);
         }
-    })
-    .await;
-    let Standing::Away(reason) = channel.stats().iroh.standing else {
-        panic!("nothing passes: {:?}", channel.stats());
-    };
-    println!("iroh is away: {reason}");
-    let longest = *load.seen.longest.lock().unwrap();
-    assert!(longest < GONE_ON, "{longest:?}");
 
-    relay.cut(false);
-    load.until_back(&channel, Transport::Iroh).await;
-    load.until(&channel, Transport::Iroh, 1000).await;
+        relay.cut(false);
+        load.until_back(&channel, Transport::Iroh).await;
+        load.until(&channel, Transport::Iroh, 1000).await;
+        let stats = channel.stats();
+        assert_eq!(
+            stats.switches,
+            2 * round as u64,
+            "there and back: {stats:?}"
+        );
+    }
     let seen = load.end().await;
-    seen.check_failures();
-    assert_eq!(channel.stats().switches, 2, "{:?}", channel.stats());
+    seen.check_failures(ROUNDS);
 
     // Both sides have one book here: nothing was done twice that may not be.
     for id in &*seen.well.lock().unwrap() {
@@ -386,12 +471,102 @@ async fn a_firewall_that_eats_udp() {
     for id in &*seen.asked.lock().unwrap() {
         assert!((1..=2).contains(&book.came(*id).len()), "{id}");
     }
+    check_gone_on(longest);
+}
+
+/// Counts the questions whether a server is there.
+#[derive(Debug, Default)]
+struct Questions(AtomicU64);
+
+impl Health for Questions {
+    async fn check(&self, _: HealthCheckRequest) -> blixard_rpc::Result<HealthCheckResponse> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Ok(HealthCheckResponse {
+            status: ServingStatus::Serving,
+        })
+    }
+
+    async fn list(&self, _: HealthListRequest) -> blixard_rpc::Result<HealthListResponse> {
+        Err(Status::unimplemented("nobody asks for it"))
+    }
+
+    async fn watch(
+        &self,
+        _: HealthCheckRequest,
+    ) -> blixard_rpc::Result<blixard_rpc::Streaming<HealthCheckResponse>> {
+        Err(Status::unimplemented("nobody asks for it"))
+    }
+}
+
+/// That nobody takes a side to be away whose calls wait for each other.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_side_whose_places_are_all_taken_is_not_silent() {
+    const PLACES: u32 = 4;
+    /// So long that a side that is silent is given up.
+    const SLOW_MS: u64 = 2000;
+    for side in Transport::ALL {
+        let (book, asked) = (Arc::new(Book::default()), Arc::new(Questions::default()));
+        let router = || {
+            book.router()
+                .add(HealthServer::from_arc(Arc::clone(&asked)))
+        };
+        let config = AcceptConfig {
+            connection: Limits {
+                max_calls: PLACES,
+                ..Limits::default()
+            },
+            ..AcceptConfig::default()
+        };
+        let iroh = IrohServer::with_config(router(), config).spawn(endpoint().await);
+        let config = GrpcConfig {
+            max_calls_per_connection: PLACES,
+            ..GrpcConfig::default()
+        };
+        let grpc = GrpcServer::with_config(router(), config);
+        let grpc = grpc.bind(any()).await.unwrap();
+        let prefer = match side {
+            Transport::Iroh => Prefer::Iroh,
+            Transport::Grpc => Prefer::Grpc,
+        };
+        let channel = dual(prefer, iroh.peer(), grpc.local_addr().unwrap()).await;
+        let client = LedgerClient::new(channel.clone());
+        soon(ledger::call(&client, 0)).await.unwrap();
+
+        book.pause_ms.store(SLOW_MS, Ordering::Relaxed);
+        let calls: JoinSet<_> = (1..=u64::from(PLACES) * 4)
+            .map(|id| {
+                let client = client.clone();
+                async move { client.ask(&Context::background(), id).await }
+            })
+            .collect();
+        soon(async {
+            while channel.stats().side(side).waiting < u64::from(PLACES) * 4 {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+        let asked_before = asked.0.load(Ordering::Relaxed);
+        for answer in tokio::time::timeout(Duration::from_secs(60), calls.join_all())
+            .await
+            .unwrap()
+        {
+            let id = answer.unwrap();
+            assert_eq!(book.came(id), [side], "{id}");
+        }
+        let stats = channel.stats();
+        assert_eq!(stats.switches, 0, "{stats:?}");
+        // If nothing is asked any more by now, nothing is known.
+        let standing = &stats.side(side).standing;
+        assert!(!matches!(standing, Standing::Away(_)), "{stats:?}");
+        let questions = asked.0.load(Ordering::Relaxed) - asked_before;
+        assert!(questions > 5, "{side} was asked {questions} times");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_firewall_that_was_there_before_costs_the_first_calls_half_a_second() {
     let book = Arc::new(Book::default());
-    let (iroh, relay) = behind_relay(&book).await;
+    let (iroh, relay) = behind_relay(&book, AcceptConfig::default()).await;
     relay.cut(true);
     let grpc = serve_grpc(&book, any()).await;
     let channel = dual(
@@ -405,7 +580,8 @@ async fn a_firewall_that_was_there_before_costs_the_first_calls_half_a_second() 
         let begin = Instant::now();
         soon(ledger::call(&client, id)).await.unwrap();
         let took = begin.elapsed();
-        assert!(took < GONE_ON, "call {id} took {took:?}");
+        // Half of it, and as much again for a busy machine.
+        assert!(took < 2 * GONE_ON, "call {id} took {took:?}");
     }
     for id in 0..20 {
         assert_eq!(book.came(id), [Transport::Grpc]);
@@ -462,7 +638,7 @@ async fn a_side_that_shuts_down_loses_no_call() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_adaptive_choice_goes_where_answers_come_sooner() {
     let book = Arc::new(Book::default());
-    let (iroh, relay) = behind_relay(&book).await;
+    let (iroh, relay) = behind_relay(&book, AcceptConfig::default()).await;
     // At first there is iroh alone.
     let later = std::net::TcpListener::bind(any()).unwrap();
     let address = later.local_addr().unwrap();
@@ -513,12 +689,12 @@ async fn the_adaptive_choice_goes_where_answers_come_sooner() {
 }
 
 /// The ledger over iroh, where only a relay leads to: the server has IPv6 alone, and clients of these tests IPv4.
-async fn behind_relay(book: &Arc<Book>) -> (ServerHandle, UdpRelay) {
+async fn behind_relay(book: &Arc<Book>, config: AcceptConfig) -> (ServerHandle, UdpRelay) {
     let endpoint = endpoint_v6()
         .await
         .expect("the loopback of IPv6 can be bound");
     let target = endpoint.bound_sockets()[0];
-    let server = IrohServer::new(book.router()).spawn(endpoint);
+    let server = IrohServer::with_config(book.router(), config).spawn(endpoint);
     (server, UdpRelay::new(target).await)
 }
 

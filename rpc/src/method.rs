@@ -47,7 +47,8 @@ pub enum Priority {
     Normal = 1,
     /// Before normal calls.
     High = 2,
-    /// Before everything: what keeps a cluster alive.
+    /// Before everything: what keeps a cluster alive. A few such calls find a place even where those that a server takes at once are all
+    /// taken by others.
     Critical = 3,
 }
 

@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     sync::{
         Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -14,6 +14,7 @@ use blixard_rpc::{
     runner::Transport,
 };
 use futures_util::stream;
+use tokio::sync::watch;
 
 /// Notes the number of each call.
 #[iroh_service(package = "ledger.v1")]
@@ -49,6 +50,9 @@ pub struct Book {
     calls: Mutex<HashMap<u64, Vec<Transport>>>,
     /// How long a handler takes, in milliseconds.
     pub pause_ms: AtomicU64,
+    /// Whether a handler that begins now never answers, and how many do so.
+    holds: AtomicBool,
+    held: watch::Sender<usize>,
 }
 
 impl Book {
@@ -69,12 +73,24 @@ impl Book {
         self.lock().get(&id).cloned().unwrap_or_default()
     }
 
+    /// From now on handlers wait for ever. Resolves when so many do.
+    pub async fn hold(&self, calls: usize) {
+        self.holds.store(true, Ordering::Relaxed);
+        let mut held = self.held.subscribe();
+        // The sender is here: it cannot end before.
+        let _ = held.wait_for(|held| *held >= calls).await;
+    }
+
     async fn note(&self, cx: &Context, id: u64) {
         let over = match cx.peer() {
             Peer::Key(_) => Transport::Iroh,
             _ => Transport::Grpc,
         };
         self.lock().entry(id).or_default().push(over);
+        if self.holds.load(Ordering::Relaxed) {
+            self.held.send_modify(|held| *held += 1);
+            std::future::pending::<()>().await;
+        }
         match self.pause_ms.load(Ordering::Relaxed) {
             0 => tokio::task::yield_now().await,
             pause => tokio::time::sleep(Duration::from_millis(pause)).await,

@@ -318,9 +318,13 @@ impl<L: Link> Shared<L> {
         }
     }
 
-    /// The same, if there is one now.
-    fn try_permit(self: &Arc<Self>) -> Option<Permit<'_, L>> {
-        self.places.try_enter().then(|| self.entered())
+    /// The same, if there is one now for a call of this priority.
+    fn try_permit(self: &Arc<Self>, priority: Priority) -> Option<Permit<'_, L>> {
+        let has_place = match priority {
+            Priority::Critical => self.places.try_enter_first(),
+            _ => self.places.try_enter(),
+        };
+        has_place.then(|| self.entered())
     }
 
     fn entered(self: &Arc<Self>) -> Permit<'_, L> {
@@ -602,7 +606,7 @@ impl<'a, L: Link> Dispatched<'a, L> {
             }
         }
         if self.permit.is_none() {
-            self.permit = shared.try_permit();
+            self.permit = shared.try_permit(request.priority);
             if self.permit.is_none() {
                 self.state = State::Blocked(Box::pin(async { shared.permit().await.map(Some) }));
                 return Ok(None);

@@ -29,6 +29,8 @@ pub use budget::{
 pub use client::{Connection, DEFAULT_MAX_CALLS, MAX_LANES};
 pub use halves::{Broken, CloseCode, Link, Packets, RecvHalf, SendHalf, StreamCode};
 pub use liveness::LivenessConfig;
+#[cfg(feature = "grpc")]
+pub(crate) use places::Places;
 pub use serve::{CallCount, Drain, Limits, MAX_LANES_PER_CONNECTION, MAX_UNREAD_STREAMS, serve};
 pub use services::Services;
 

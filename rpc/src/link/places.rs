@@ -8,7 +8,7 @@ use tokio::sync::Semaphore;
 ///
 /// Two atomic operations a call while there is room. Who comes while others wait queues behind them.
 #[derive(Debug)]
-pub(super) struct Places {
+pub(crate) struct Places {
     taken: AtomicUsize,
     limit: AtomicUsize,
     waiting: AtomicUsize,
@@ -16,12 +16,15 @@ pub(super) struct Places {
     handed: Semaphore,
 }
 
+/// How many calls a client may have in flight above the limit that it was told, if they are critical. A server takes so many more.
+pub(crate) const KEPT_PLACES: usize = 8;
+
 /// The connection is closed: there will be no room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Closed;
+pub(crate) struct Closed;
 
 impl Places {
-    pub(super) fn new(limit: usize) -> Self {
+    pub(crate) fn new(limit: usize) -> Self {
         Self {
             taken: AtomicUsize::new(0),
             limit: AtomicUsize::new(limit),
@@ -31,12 +34,12 @@ impl Places {
     }
 
     /// Whether a call is in flight.
-    pub(super) fn is_busy(&self) -> bool {
+    pub(crate) fn is_busy(&self) -> bool {
         self.taken.load(SeqCst) > 0
     }
 
     /// Takes a place, waiting for one if need be. Whoever has it gives it back by [`leave`](Self::leave).
-    pub(super) async fn enter(&self) -> Result<(), Closed> {
+    pub(crate) async fn enter(&self) -> Result<(), Closed> {
         if self.try_enter() {
             return Ok(());
         }
@@ -45,13 +48,22 @@ impl Places {
 
     /// Takes a place, if there is one now and nobody waits for it.
     #[inline]
-    pub(super) fn try_enter(&self) -> bool {
+    pub(crate) fn try_enter(&self) -> bool {
         self.waiting.load(SeqCst) == 0 && self.take()
+    }
+
+    /// Takes a place, if there is one, or one of the few that are kept for critical calls. No queue may keep these waiting, above all not
+    /// the question whether the peer is there.
+    pub(crate) fn try_enter_first(&self) -> bool {
+        self.try_enter() || {
+            let limit = self.limit.load(SeqCst).saturating_add(KEPT_PLACES);
+            self.take_of(limit)
+        }
     }
 
     /// Gives a place back.
     #[inline]
-    pub(super) fn leave(&self) {
+    pub(crate) fn leave(&self) {
         self.taken.fetch_sub(1, SeqCst);
         // Whoever found no room before that was waiting already.
         if self.waiting.load(SeqCst) > 0 {
@@ -60,7 +72,7 @@ impl Places {
     }
 
     /// The server takes this many calls at once. Calls above a lower limit go on.
-    pub(super) fn set_limit(&self, limit: usize) {
+    pub(crate) fn set_limit(&self, limit: usize) {
         self.limit.store(limit, SeqCst);
         for _ in 0..self.waiting.load(SeqCst) {
             self.hand_over();
@@ -68,13 +80,16 @@ impl Places {
     }
 
     /// Sends all away that wait, and all that come.
-    pub(super) fn close(&self) {
+    pub(crate) fn close(&self) {
         self.handed.close();
     }
 
     #[inline]
     fn take(&self) -> bool {
-        let limit = self.limit.load(SeqCst);
+        self.take_of(self.limit.load(SeqCst))
+    }
+
+    fn take_of(&self, limit: usize) -> bool {
         let one_more = |taken| (taken < limit).then_some(taken + 1);
         self.taken.fetch_update(SeqCst, SeqCst, one_more).is_ok()
     }
@@ -154,6 +169,27 @@ mod tests {
         assert_eq!(second.as_mut().poll(cx), Poll::Ready(Ok(())));
         places.leave();
         assert!(!places.is_busy());
+    }
+
+    #[test]
+    fn a_few_are_kept_for_who_must_not_wait() {
+        let places = Places::new(1);
+        let cx = &mut Context::from_waker(Waker::noop());
+        assert!(places.try_enter_first() && !places.try_enter());
+        let mut waits = pin!(places.enter());
+        assert!(waits.as_mut().poll(cx).is_pending());
+        for _ in 0..KEPT_PLACES {
+            assert!(places.try_enter_first());
+        }
+        assert!(!places.try_enter_first(), "they are few");
+        for _ in 0..KEPT_PLACES {
+            places.leave();
+            assert!(waits.as_mut().poll(cx).is_pending(), "they are not for it");
+        }
+        places.leave();
+        assert_eq!(waits.as_mut().poll(cx), Poll::Ready(Ok(())));
+        let boundless = Places::new(usize::MAX);
+        assert!(boundless.try_enter_first());
     }
 
     #[test]

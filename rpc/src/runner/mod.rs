@@ -32,13 +32,16 @@
 //! ```
 //!
 //! - A side that says that it did not take a call (it cannot be reached, shuts down, refuses) is away at once, and the call goes on over
-//!   the other. A side from which nothing comes for 150 ms while calls wait is asked gRPC's health check, and is away if it has not answered
-//!   half a second later, or says that it is not serving. So a dead side costs nobody more than a second, and after that nothing.
+//!   the other. A side from which nothing comes for 150 ms while calls wait is asked gRPC's health check, and is away if it does not answer,
+//!   or says that it is not serving. How long it is waited for follows from how long it took to answer before: at least 200 ms and at most
+//!   half a second. So a dead side costs nobody more than a second, and after that nothing.
+//! - The question is a critical call, which finds a place where all that a server takes at once are taken: calls that wait for each other
+//!   are not silence. (Over tonic's channel it waits for its turn as all do; a side that is often full had better be a `GrpcConnector`'s.)
 //! - While it is away it is asked twice a second. It is up again after three good answers in a row, and not before a cool-down of a second,
 //!   which doubles, up to a minute, each time that it did not hold for ten seconds. So a side that comes and goes is used less and less.
 //! - If both are away, the preferred one is tried, as if there were no other, and the first that answers is up.
-//! - A side that is up and not used is asked every five seconds, so that `stats` and the log tell of a way out that is broken before it
-//!   is needed. After five seconds without calls nothing is asked any more, and nothing is known: the next call waits for what its
+//! - A side that is up is asked every five seconds, so that it is known how long its answers take, and `stats` and the log tell of a way
+//!   out that is broken before it is needed. After five seconds without calls nothing is asked any more, and nothing is known: the next call waits for what its
 //!   preferred side says, at most for half a second.
 //! - [`Prefer::Adaptive`] times both sides twice a second by the same question (calls take as long as their handlers do, and so
 //!   cannot be compared) and changes when the other has been faster three times in a row, by 2 ms and by a quarter.

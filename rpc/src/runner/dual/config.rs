@@ -9,7 +9,8 @@ use crate::backoff::Backoff;
 pub struct DualConfig {
     /// A side from which nothing has come for this long, while calls wait for it, is asked whether it is there.
     pub silence: Duration,
-    /// How long it may take to answer. With [`silence`](Self::silence), this is how soon a dead side is noticed.
+    /// How long it may take to answer, at most. One whose answers are known to come sooner has less time: some times as long as they
+    /// take, and at least 200 ms. With [`silence`](Self::silence), this is how soon a dead side is noticed.
     pub probe_timeout: Duration,
     /// How often a side that is away is asked; and, for the adaptive choice, how often both are timed.
     pub probe_interval: Duration,
@@ -29,8 +30,8 @@ pub struct DualConfig {
 }
 
 impl Default for DualConfig {
-    /// A side that is dead is noticed within 0.75 s, and one that is back is used again after three good answers half a second
-    /// apart.
+    /// A side that is dead is noticed within 0.4 s where answers come in milliseconds, and in 0.75 s at most; one that is back is used
+    /// again after three good answers half a second apart.
     fn default() -> Self {
         Self {
             silence: Duration::from_millis(150),

@@ -3,6 +3,7 @@
 mod channel;
 mod config;
 mod counts;
+mod patience;
 mod probe;
 mod recording;
 mod shared;

@@ -16,8 +16,8 @@ use crate::{
 /// The part of gRPC's health service that is asked.
 #[iroh_service(package = "grpc.health.v1")]
 pub(super) trait Health {
-    /// How the server as a whole is.
-    #[rpc(idempotent)]
+    /// How the server as a whole is. Critical: the question whether a side is there must not wait for a place among the calls.
+    #[rpc(idempotent, priority = "critical")]
     async fn check(&self, request: HealthCheckRequest) -> Result<HealthCheckResponse>;
 }
 

@@ -199,8 +199,7 @@ impl<I: Dispatch, G: Dispatch> Shared<I, G> {
     /// A look of the task beside the channel.
     pub(super) fn tick(&self) -> Todo {
         let counts = [self.counts[0].now(), self.counts[1].now()];
-        let compare = self.migration.compares();
-        let todo = self.change(|switch, now| switch.tick(counts, compare, now, random_u64()));
+        let todo = self.change(|switch, now| switch.tick(counts, now, random_u64()));
         for (given_up, notify) in todo.give_up.iter().zip(&self.given_up) {
             if *given_up {
                 notify.notify_waiters();

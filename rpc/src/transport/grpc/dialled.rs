@@ -37,6 +37,8 @@ use super::{
 use crate::{
     call::{Request, Response},
     dispatch::Dispatch,
+    link::Places,
+    method::Priority,
     status::{Result, Status},
 };
 
@@ -60,6 +62,8 @@ pub(super) struct Settings {
 struct Inner {
     send: SendRequest<Bytes>,
     unread: Arc<Unread>,
+    /// Calls wait here for the server to take them, and not in HTTP/2, where one could not go before the others.
+    places: Arc<Places>,
     origin: Origin,
     terms: Arc<Terms>,
     oneway: Oneway,
@@ -98,6 +102,8 @@ impl GrpcConnection {
             .await
             .map_err(|error| explained(error, &origin))?;
         let alive = keep_alive.and_then(|config| Some(Alive::new(config, connection.ping_pong()?)));
+        let max_calls = send.current_max_send_streams();
+        let places = Arc::new(Places::new(for_most_calls(max_calls)));
         let (retire, retired) = watch::channel(None);
         let (handles, gone) = oneshot::channel();
         tokio::spawn(drive(
@@ -105,6 +111,8 @@ impl GrpcConnection {
             Watched {
                 probe: Some(send.clone()),
                 unread: Arc::clone(&unread),
+                max_calls,
+                places: Arc::clone(&places),
                 gone,
                 alive,
                 retire,
@@ -113,6 +121,7 @@ impl GrpcConnection {
         Ok(Self(Arc::new(Inner {
             send,
             unread,
+            places,
             origin,
             terms,
             oneway: Oneway::default(),
@@ -141,6 +150,7 @@ impl GrpcConnection {
 
     async fn call(&self, request: Request) -> Result<Response> {
         let inner = &self.0;
+        let place = self.place(request.priority).await?;
         let (request, asked) = ask(request, &inner.terms, &inner.origin)?;
         let (head, body) = request.into_parts();
         let head = http::Request::from_parts(head, ());
@@ -164,7 +174,39 @@ impl GrpcConnection {
         // What is left to send goes on while the responses are read, and ends with them.
         let sending = pump.map(|pump| Sending::spawn(&inner.runtime, pump));
         let response = response.map(|stream| RecvBody::new(stream, &inner.unread));
-        asked.answered(response, sending).await
+        asked.answered(response, (sending, place)).await
+    }
+
+    /// A place among the calls that the server takes at once.
+    async fn place(&self, priority: Priority) -> Result<Place> {
+        let places = &self.0.places;
+        let has_place = match priority {
+            Priority::Critical => places.try_enter_first(),
+            _ => places.try_enter(),
+        };
+        if !has_place && places.enter().await.is_err() {
+            return Err(self.retired().await.with_not_accepted());
+        }
+        Ok(Place(Arc::clone(places)))
+    }
+}
+
+/// Given back when it is dropped.
+struct Place(Arc<Places>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.leave();
+    }
+}
+
+/// How many of the calls that a server takes at once any call may take: one is for critical calls, where there is one to spare. HTTP/2
+/// lets nobody have more.
+const fn for_most_calls(max_calls: usize) -> usize {
+    if max_calls > 1 {
+        max_calls - 1
+    } else {
+        max_calls
     }
 }
 
@@ -278,6 +320,9 @@ struct Watched {
     /// Tells whether the connection takes new calls; `None` when nobody asks any more.
     probe: Option<SendRequest<Bytes>>,
     unread: Arc<Unread>,
+    /// How many calls the server takes at once.
+    max_calls: usize,
+    places: Arc<Places>,
     gone: oneshot::Receiver<()>,
     alive: Option<Alive>,
     retire: watch::Sender<Option<Status>>,
@@ -293,6 +338,13 @@ impl Watched {
         {
             self.probe = None;
             self.retire(&format!("takes no new calls: {error}"));
+        }
+        if let Some(probe) = &self.probe {
+            let max_calls = probe.current_max_send_streams();
+            if max_calls != self.max_calls {
+                self.max_calls = max_calls;
+                self.places.set_limit(for_most_calls(max_calls));
+            }
         }
         if let Some(alive) = &mut self.alive
             && alive.poll_lost(cx).is_ready()
@@ -310,6 +362,8 @@ impl Watched {
             });
             first
         });
+        // After the reason is there.
+        self.places.close();
     }
 }
 

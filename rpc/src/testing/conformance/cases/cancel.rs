@@ -210,26 +210,27 @@ pub(super) async fn of_five_hundred_calls_at_once(bed: &Bed) {
 }
 
 pub(super) async fn frees_the_places_of_calls(bed: &Bed) {
-    // As many as a transport lets fly at once, several times over, none waiting for the end of the ones before.
+    // Nearly as many as a transport lets fly at once, several times over, none waiting for the end of the ones before.
+    const CALLS: usize = 1000;
     let hanging = bed.plan(Plan::before([Act::Hang]));
     for _ in 0..4 {
         let mut calls = JoinSet::new();
         let before = bed.subject.started.get();
-        for number in 0..1024 {
+        for number in 0..CALLS as u64 {
             let client = hanging.clone();
             calls.spawn(async move {
                 let cx = Context::background();
                 client.call(&cx, item(number, 8)).await.map(drop)
             });
         }
-        let full = bed.subject.started.reaches(before + 1024);
+        let full = bed.subject.started.reaches(before + CALLS);
         tokio::select! {
             () = full => {}
             Some(ended) = calls.join_next() => panic!("a call that hangs ended: {ended:?}"),
         }
         calls.shutdown().await;
     }
-    bed.subject.dropped.reaches(4 * 1024).await;
+    bed.subject.dropped.reaches(4 * CALLS).await;
     bed.still_works().await;
 }
 
