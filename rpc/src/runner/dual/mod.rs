@@ -1,12 +1,15 @@
 //! [`DualChannel`]: the client's half of dual running.
 
 mod channel;
+mod choice;
+mod clock;
 mod config;
 mod counts;
 mod patience;
 mod probe;
 mod recording;
 mod shared;
+mod side;
 mod switch;
 mod watch;
 

@@ -14,7 +14,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use super::*;
+use super::super::*;
 use crate::{
     CallOptions, Channel, Code, Dispatch, Layer, Memory, Result, Router, Status, Streaming,
     call::{Body, Codec, Method, Request, Response},
