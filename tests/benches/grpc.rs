@@ -1,8 +1,9 @@
 //! Calls over our gRPC beside stock tonic, in one run, round by round in turn.
 //!
-//! `cargo bench -p blixard-tests --bench grpc`; `-- --quick` only shows that everything runs, `-- --json PATH`
-//! also writes the figures. Both ends live in one process and talk over
-//! loopback, plain TCP, one connection each, on a runtime of two workers. Read the ratios: absolute figures are the machine's.
+//! `cargo bench -p blixard-tests --bench grpc`; `-- --quick` only shows that everything runs, `-- --json PATH` also writes the figures,
+//! `--only PART` does only what has `PART` in "work: subject", `--rounds N` does so many rounds. Both ends live in one process and
+//! talk over loopback, plain TCP, one connection each, on a runtime of two workers. Read the ratios: absolute figures are the
+//! machine's.
 
 #[path = "../../rpc/benches/calls/drive.rs"]
 mod drive;
@@ -23,7 +24,7 @@ use blixard_rpc::{
 };
 use bytes::Bytes;
 use drive::{Outcome, drive};
-use measure::Clock;
+use measure::{Clock, Sample};
 use report::{OURS, Report};
 use tokio_stream::{Stream, StreamExt};
 use tonic::{
@@ -31,7 +32,6 @@ use tonic::{
     transport::{Endpoint, Server, server::TcpIncoming},
 };
 
-const IN_FLIGHT: [usize; 3] = [1, 64, 256];
 const PAYLOAD_BYTES: usize = 64;
 const UPLOAD_BYTES: usize = 1024 * 1024;
 const ITEMS: usize = 200_000;
@@ -220,41 +220,80 @@ async fn subjects() -> Outcome<Vec<(&'static str, Subject)>> {
     ])
 }
 
-fn main() -> Outcome<()> {
-    let (mut rounds, mut time, mut json) = (9, Duration::from_millis(600), None);
-    let mut args = std::env::args().skip(1);
-    while let Some(arg) = args.next() {
-        match &*arg {
-            "--quick" => (rounds, time) = (1, Duration::from_millis(50)),
-            "--json" => json = Some(args.next().ok_or("--json needs a path")?),
-            // What cargo itself passes to a benchmark.
-            "--bench" => {}
-            unknown => return Err(format!("unknown argument {unknown}").into()),
-        }
-    }
-    let mut report = Report::default();
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()?
-        .block_on(run(rounds, time, &mut report))?;
-    print!("{}", report.table());
-    if let Some(path) = json {
-        std::fs::write(path, report.json())?;
-    }
-    Ok(())
+/// What is to be measured, and how often.
+struct Plan {
+    rounds: usize,
+    time: Duration,
+    only: Option<String>,
+    json: Option<String>,
 }
 
-async fn run(rounds: usize, time: Duration, report: &mut Report) -> Outcome<()> {
-    let subjects = subjects().await?;
-    let payload = Bytes::from_static(&[7; PAYLOAD_BYTES]);
-    let upload = Bytes::from(vec![7; UPLOAD_BYTES]);
-    // Round 0 warms up and is thrown away.
-    for round in 0..=rounds {
-        eprint!("\rround {round} of {rounds}");
-        for in_flight in IN_FLIGHT {
-            for (name, subject) in &subjects {
-                let (subject, payload) = (subject.clone(), payload.clone());
+impl Plan {
+    fn from_args() -> Outcome<Self> {
+        let mut plan = Self {
+            rounds: 9,
+            time: Duration::from_millis(600),
+            only: None,
+            json: None,
+        };
+        let mut args = std::env::args().skip(1);
+        while let Some(arg) = args.next() {
+            match &*arg {
+                "--quick" => (plan.rounds, plan.time) = (1, Duration::from_millis(50)),
+                "--only" => plan.only = Some(args.next().ok_or("--only needs part of a name")?),
+                "--json" => plan.json = Some(args.next().ok_or("--json needs a path")?),
+                "--rounds" => {
+                    plan.rounds = args.next().ok_or("--rounds needs a number")?.parse()?;
+                }
+                // What cargo itself passes to a benchmark.
+                "--bench" => {}
+                unknown => {
+                    return Err(format!(
+                        "unknown argument {unknown}; there are --quick, --only PART, --rounds N and --json PATH"
+                    )
+                    .into());
+                }
+            }
+        }
+        Ok(plan)
+    }
+
+    fn wants(&self, work: &str, subject: &str) -> bool {
+        let name = format!("{work}: {subject}");
+        let only = self.only.as_ref();
+        only.is_none_or(|only| name.contains(only.as_str()))
+    }
+}
+
+/// What is done, again and again.
+#[derive(Clone, Copy)]
+enum Work {
+    Echo(usize),
+    Items,
+    Upload,
+}
+
+impl Work {
+    const ALL: [Self; 5] = [
+        Self::Echo(1),
+        Self::Echo(64),
+        Self::Echo(256),
+        Self::Items,
+        Self::Upload,
+    ];
+
+    fn name(self) -> (String, &'static str) {
+        match self {
+            Self::Echo(in_flight) => (format!("64-byte echo, {in_flight} in flight"), "calls"),
+            Self::Items => ("stream of 64-byte items".to_owned(), "items"),
+            Self::Upload => ("1 MiB upload, 8 in flight".to_owned(), "MiB"),
+        }
+    }
+
+    async fn done_by(self, subject: Subject, time: Duration) -> Outcome<Sample> {
+        match self {
+            Self::Echo(in_flight) => {
+                let payload = Bytes::from_static(&[7; PAYLOAD_BYTES]);
                 let call = move || {
                     let (subject, payload) = (subject.clone(), payload.clone());
                     async move {
@@ -262,37 +301,58 @@ async fn run(rounds: usize, time: Duration, report: &mut Report) -> Outcome<()> 
                         Ok(())
                     }
                 };
-                let sample = drive(call, in_flight, time).await?;
+                drive(call, in_flight, time).await
+            }
+            Self::Items => {
+                let clock = Clock::start();
+                assert_eq!(subject.items(ITEMS as u64).await?, ITEMS);
+                Ok(clock.stop(ITEMS as f64))
+            }
+            Self::Upload => {
+                let upload = Bytes::from(vec![7; UPLOAD_BYTES]);
+                let call = move || {
+                    let (subject, upload) = (subject.clone(), upload.clone());
+                    async move {
+                        assert_eq!(subject.upload(upload).await?, UPLOAD_BYTES as u64);
+                        Ok(())
+                    }
+                };
+                drive(call, 8, time).await
+            }
+        }
+    }
+}
+
+fn main() -> Outcome<()> {
+    let plan = Plan::from_args()?;
+    let mut report = Report::default();
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?
+        .block_on(run(&plan, &mut report))?;
+    print!("{}", report.table());
+    if let Some(path) = plan.json {
+        std::fs::write(path, report.json())?;
+    }
+    Ok(())
+}
+
+async fn run(plan: &Plan, report: &mut Report) -> Outcome<()> {
+    let subjects = subjects().await?;
+    // Round 0 warms up and is thrown away.
+    for round in 0..=plan.rounds {
+        eprint!("\rround {round} of {}", plan.rounds);
+        for work in Work::ALL {
+            let (name, unit) = work.name();
+            for (subject, called) in &subjects {
+                if !plan.wants(&name, subject) {
+                    continue;
+                }
+                let sample = work.done_by(called.clone(), plan.time).await?;
                 if round > 0 {
-                    let work = format!("64-byte echo, {in_flight} in flight");
-                    report.add(&work, "calls", name, sample);
+                    report.add(&name, unit, subject, sample);
                 }
-            }
-        }
-        for (name, subject) in &subjects {
-            let clock = Clock::start();
-            assert_eq!(subject.items(ITEMS as u64).await?, ITEMS);
-            if round > 0 {
-                report.add(
-                    "stream of 64-byte items",
-                    "items",
-                    name,
-                    clock.stop(ITEMS as f64),
-                );
-            }
-        }
-        for (name, subject) in &subjects {
-            let (subject, upload) = (subject.clone(), upload.clone());
-            let call = move || {
-                let (subject, upload) = (subject.clone(), upload.clone());
-                async move {
-                    assert_eq!(subject.upload(upload).await?, UPLOAD_BYTES as u64);
-                    Ok(())
-                }
-            };
-            let sample = drive(call, 8, time).await?;
-            if round > 0 {
-                report.add("1 MiB upload, 8 in flight", "MiB", name, sample);
             }
         }
     }
