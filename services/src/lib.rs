@@ -8,14 +8,16 @@
 
 pub mod health;
 pub mod raft;
+pub mod vm;
 
 use blixard_rpc::method::ServiceDescriptor;
 
 /// All services: for what concerns each of them, such as their schemas.
 #[must_use]
-pub fn descriptors() -> [&'static ServiceDescriptor; 2] {
+pub fn descriptors() -> [&'static ServiceDescriptor; 3] {
     [
         health::HealthService::descriptor(),
         raft::RaftService::descriptor(),
+        vm::VmsService::descriptor(),
     ]
 }
