@@ -1,19 +1,27 @@
-//! The other process of `process.rs` and `dual.rs`: a server that prints its ticket, or a client whose call hangs.
+//! The other process of `process.rs`, `dual.rs` and `vm/`: a server that prints its ticket, a client whose call hangs, or a node that runs
+//! machines.
 //!
 //! A server that was told a number of calls waits for a line, and then holds calls in their handlers; it says so when it holds as many.
 
-use std::{env, error::Error, sync::Arc};
+use std::{env, error::Error, net::Ipv4Addr, sync::Arc};
 
 use blixard_rpc::{
-    Channel,
-    transport::iroh::{IrohConnector, IrohPeer, IrohServer},
+    Channel, Router,
+    transport::{
+        grpc::GrpcServer,
+        iroh::{IrohConnector, IrohPeer, IrohServer},
+    },
 };
+use blixard_services::vm::{Accelerator, Qemu, QemuConfig, VmHost};
 use blixard_tests::{
     ledger::Book,
     net::{endpoint, endpoint_at},
     talk::{Talk, TalkClient, TalkServer, Talker},
 };
-use tokio::io::{AsyncBufReadExt, BufReader, stdin};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader, stdin},
+    net::TcpListener,
+};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -42,6 +50,17 @@ async fn main() -> Result<(), Box<dyn Error>> {
             let client = TalkClient::new(Channel::new(connection));
             Ok(client.hang().await?)
         }
-        _ => Err("usage: peer serve <PORT> <KEY> [<CALLS>] | peer hang <TICKET>".into()),
+        ["vms", folder] => {
+            let mut config = QemuConfig::new(folder);
+            config.accelerator = Accelerator::Tcg;
+            let host = VmHost::open(folder, Qemu::open(config)?).await?;
+            let router = Router::new().add(host.server());
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+            let address = listener.local_addr()?;
+            let _server = GrpcServer::new(router).spawn(listener);
+            println!("{address}");
+            std::future::pending().await
+        }
+        _ => Err("usage: peer serve <PORT> <KEY> [<CALLS>] | peer hang <TICKET> | peer vms <FOLDER>".into()),
     }
 }

@@ -21,14 +21,36 @@ pub fn find(variable: &str, path: &str) -> Option<PathBuf> {
     if installed.exists() {
         return Some(installed);
     }
-    let skipped = format!(
-        "skipped: there is no {}; `bash .ci/tools` installs it, or name one in {variable}",
+    skipped(&format!(
+        "there is no {}; `bash .ci/tools` installs it, or name one in {variable}",
         installed.display()
-    );
+    ));
+    None
+}
+
+/// Whether a program of the whole machine is there, which `bash .ci/tools` installs in CI.
+///
+/// Without it the test is to return: that it was skipped is said on the standard error.
+///
+/// # Panics
+/// It is not there, and `CI` is set: there a test that does not run is one that fails.
+#[must_use]
+pub fn installed(program: &str) -> bool {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let there = env::split_paths(&path).any(|folder| folder.join(program).is_file());
+    if !there {
+        skipped(&format!(
+            "there is no {program}; `CI=1 bash .ci/tools` installs it"
+        ));
+    }
+    there
+}
+
+fn skipped(why: &str) {
+    let skipped = format!("skipped: {why}");
     assert!(env::var_os("CI").is_none(), "{skipped}");
     // The harness swallows what a passing test prints by `println!`.
     let _ = std::io::stderr().write_all(format!("{skipped}\n").as_bytes());
-    None
 }
 
 /// The folder of the workspace.

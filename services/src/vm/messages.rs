@@ -430,7 +430,7 @@ pub struct WatchResponse {
 #[derive(Clone, Debug, PartialEq)]
 pub enum VmEvent {
     /// This is how it is now.
-    Changed(Vm),
+    Changed(Box<Vm>),
     /// The machine of this name is gone.
     Removed(String),
     /// All that there was has been said: from here on come changes.

@@ -1,0 +1,159 @@
+//! What QEMU is started with, and what a machine may be. Nothing of a machine is ever parsed by QEMU as anything but the value it is.
+
+use std::{ffi::OsString, fs, path::Path};
+
+use blixard_rpc::{Result, Status};
+use serde_json::json;
+
+use super::{Accelerator, guest, image};
+use crate::vm::{
+    backend::MachineId,
+    messages::{DiskFormat, ResetPolicy, VmSpec},
+};
+
+/// By this a process can be found.
+pub(super) const UUID: &str = "-uuid";
+
+const MIB: u64 = 1 << 20;
+const LEAST_MEMORY: u64 = 16 * MIB;
+
+/// Whether a machine like this can be here.
+pub(super) fn check(spec: &VmSpec, images: &Path) -> Result<()> {
+    let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+    if spec.cpus == 0 || spec.cpus as usize > cpus {
+        return Err(Status::invalid_argument(format!(
+            "a machine has 1 to {cpus} processors here, and not {}",
+            spec.cpus
+        )));
+    }
+    let memory = memory();
+    if spec.memory_bytes < LEAST_MEMORY
+        || spec.memory_bytes > memory
+        || !spec.memory_bytes.is_multiple_of(MIB)
+    {
+        return Err(Status::invalid_argument(format!(
+            "a machine has 16 to {} MiB of memory here, in whole MiB, and not {} bytes",
+            memory / MIB,
+            spec.memory_bytes
+        )));
+    }
+    if spec.kernel.is_none() && spec.disks.is_empty() {
+        return Err(Status::invalid_argument(
+            "a machine needs a kernel or a disk to start from",
+        ));
+    }
+    if let Some(kernel) = &spec.kernel {
+        image::find(images, &kernel.kernel)?;
+        if !kernel.initrd.is_empty() {
+            image::find(images, &kernel.initrd)?;
+        }
+    }
+    for disk in &spec.disks {
+        let path = image::find(images, &disk.image)?;
+        match disk.format {
+            DiskFormat::Raw => {}
+            DiskFormat::Qcow2 => image::check_qcow2(&path, &disk.image)?,
+            _ => {
+                return Err(Status::invalid_argument(format!(
+                    "the format of the disk {} is to be said: raw or qcow2",
+                    disk.image
+                )));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The arguments for a machine.
+pub(super) fn of(
+    id: &MachineId,
+    spec: &VmSpec,
+    accelerator: Accelerator,
+    images: &Path,
+) -> Result<Vec<OsString>> {
+    check(spec, images)?;
+    let mut arguments: Vec<OsString> = Vec::new();
+    let mut add = |words: &[&str]| arguments.extend(words.iter().map(OsString::from));
+    // A name of a machine has neither a comma nor an equals sign.
+    add(&["-name", &format!("guest={}", id.name)]);
+    add(&[UUID, &id.uuid.to_string()]);
+    add(&["-nodefaults", "-no-user-config", "-display", "none", "-S"]);
+    add(&["-sandbox", SANDBOX]);
+    add(&["-machine", "q35"]);
+    match accelerator {
+        Accelerator::Kvm => add(&["-accel", "kvm", "-cpu", "host"]),
+        // Its cache of translated code would take up to a GiB by default.
+        _ => add(&["-accel", "tcg,tb-size=64", "-cpu", "qemu64"]),
+    }
+    add(&["-smp", &spec.cpus.to_string()]);
+    add(&["-m", &format!("{}M", spec.memory_bytes / MIB)]);
+    add(&["-chardev", &socket("qmp", guest::QMP)]);
+    add(&["-mon", "chardev=qmp,mode=control"]);
+    add(&["-chardev", &socket("console", guest::CONSOLE)]);
+    add(&["-serial", "chardev:console"]);
+    add(&["-device", "pvpanic"]);
+    let reset = match spec.on_reset {
+        ResetPolicy::Fail => "shutdown",
+        _ => "reset",
+    };
+    // Whatever ends a guest leaves its process, which says why until somebody has asked.
+    let action = format!("reboot={reset},shutdown=pause,panic=pause");
+    add(&["-action", &action]);
+    for (index, disk) in spec.disks.iter().enumerate() {
+        let path = image::find(images, &disk.image)?;
+        let path = path.to_str().ok_or_else(|| {
+            Status::invalid_argument(format!("the image {} has no name in UTF-8", disk.image))
+        })?;
+        let file = json!({ "driver": "file", "filename": path });
+        let read_only = disk.read_only;
+        let mut node =
+            json!({ "node-name": format!("disk{index}"), "read-only": read_only, "file": file });
+        if disk.format == DiskFormat::Qcow2 {
+            node["driver"] = "qcow2".into();
+            node["backing"] = json!(null);
+        } else {
+            node["driver"] = "raw".into();
+        }
+        add(&["-blockdev", &node.to_string()]);
+        add(&["-device", &format!("virtio-blk-pci,drive=disk{index}")]);
+    }
+    if !spec.ports.is_empty() {
+        let mut network = "user,id=net0".to_owned();
+        for port in &spec.ports {
+            network.push_str(&format!(
+                ",hostfwd=tcp:127.0.0.1:{}-:{}",
+                port.node_port, port.guest_port
+            ));
+        }
+        add(&["-netdev", &network]);
+        add(&["-device", "virtio-net-pci,netdev=net0"]);
+    }
+    if let Some(kernel) = &spec.kernel {
+        arguments.push("-kernel".into());
+        arguments.push(image::find(images, &kernel.kernel)?.into());
+        if !kernel.initrd.is_empty() {
+            arguments.push("-initrd".into());
+            arguments.push(image::find(images, &kernel.initrd)?.into());
+        }
+        if !kernel.command_line.is_empty() {
+            arguments.push("-append".into());
+            arguments.push((&kernel.command_line).into());
+        }
+    }
+    Ok(arguments)
+}
+
+fn socket(id: &str, path: &str) -> String {
+    format!("socket,id={id},path={path},server=on,wait=off")
+}
+
+/// What the node has.
+fn memory() -> u64 {
+    let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"));
+    let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
+    kib.unwrap_or(0) * 1024
+}
+
+pub(super) const SANDBOX: &str =
+    "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny";

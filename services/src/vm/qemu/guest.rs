@@ -1,0 +1,368 @@
+//! [`QemuGuest`]: one process of QEMU: what it is told, and what it says.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use blixard_rpc::{Result, Status};
+use serde_json::Value;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::UnixStream,
+    time::timeout,
+};
+use uuid::Uuid;
+
+use super::{process::Process, qmp::Qmp};
+use crate::vm::{
+    backend::{Guest, GuestEvent, GuestState},
+    console::Console,
+    messages::{Cause, Reason, VmProcess},
+};
+
+/// The socket of QMP, in the folder of the machine.
+pub(super) const QMP: &str = "qmp";
+/// The socket of the console, in the folder of the machine.
+pub(super) const CONSOLE: &str = "console";
+/// What QEMU says of itself, in the folder of the machine.
+pub(super) const LOG: &str = "log";
+
+/// A machine that QEMU runs. Dropping it leaves QEMU as it is.
+#[derive(Debug)]
+pub struct QemuGuest {
+    process: Process,
+    folder: PathBuf,
+    /// `None` if it does not answer.
+    qmp: Option<Qmp>,
+    console: Arc<Console>,
+    /// What it said of its end, for when its process is gone.
+    ended: Option<Reason>,
+    /// The last error of a disk: QEMU holds the guest for it.
+    disk_error: Option<String>,
+}
+
+impl QemuGuest {
+    /// Takes a process that was found or started, as soon as it answers; it is the one that has this uuid.
+    ///
+    /// If it does not answer within `patience`, it is taken all the same, and can only be killed.
+    pub(super) async fn connect(
+        process: Process,
+        folder: PathBuf,
+        uuid: Uuid,
+        patience: Duration,
+    ) -> Result<Self, Refused> {
+        let connected = async {
+            let mut qmp = tokio::select! {
+                biased;
+                status = process.ended() => {
+                    return Err(Refused::Ended(how_it_ended(&process, status, &folder)));
+                }
+                qmp = connect(&folder) => qmp,
+            };
+            let answer = qmp.command("query-uuid", Value::Null).await;
+            let found = answer.map_err(|error| Refused::Ended(error.to_string()))?;
+            let found = found["UUID"].as_str().and_then(|it| it.parse().ok());
+            if found != Some(uuid) {
+                return Err(Refused::Another(format!(
+                    "process {} runs the machine {found:?}, and not {uuid}",
+                    process.identity().pid
+                )));
+            }
+            let stream = connect_to(&folder, CONSOLE).await;
+            let stream = stream.map_err(|error| Refused::Ended(error.to_string()))?;
+            Ok((qmp, console(stream)))
+        };
+        let (qmp, console) = match timeout(patience, connected).await {
+            Ok(Ok((qmp, console))) => (Some(qmp), console),
+            Ok(Err(refused)) => return Err(refused),
+            Err(_) => {
+                let (console, _) = Console::new();
+                console.close();
+                (None, Arc::new(console))
+            }
+        };
+        Ok(Self {
+            process,
+            folder,
+            qmp,
+            console,
+            ended: None,
+            disk_error: None,
+        })
+    }
+
+    /// Whether there is somebody to talk to.
+    pub(super) const fn answers(&self) -> bool {
+        self.qmp.is_some()
+    }
+
+    async fn command(&mut self, name: &str) -> Result<Value> {
+        let Some(qmp) = &mut self.qmp else {
+            return Err(Status::unavailable(self.silent()));
+        };
+        let done = qmp.command(name, Value::Null).await;
+        done.map_err(|error| {
+            if error.kind() == io::ErrorKind::TimedOut {
+                self.qmp = None;
+            }
+            Status::unavailable(format!("{name} failed: {error}")).with_source(error)
+        })
+    }
+
+    fn silent(&self) -> String {
+        format!(
+            "QEMU, process {}, does not answer",
+            self.process.identity().pid
+        )
+    }
+
+    /// What an event of QEMU means here.
+    fn read(&mut self, event: &Value) -> Option<GuestEvent> {
+        let data = &event["data"];
+        let text = |key: &str| data[key].as_str().unwrap_or_default().to_owned();
+        match event["event"].as_str()? {
+            "RESUME" => Some(GuestEvent::Running),
+            // Whatever ends a guest holds it as well.
+            "STOP" if self.ended.is_none() => Some(GuestEvent::Paused(
+                self.disk_error
+                    .take()
+                    .unwrap_or_else(|| "QEMU holds it".to_owned()),
+            )),
+            "BLOCK_IO_ERROR" => {
+                self.disk_error = Some(format!(
+                    "disk {}: {} failed: {}; mend that, then resume",
+                    text("node-name"),
+                    text("operation"),
+                    text("reason")
+                ));
+                None
+            }
+            "GUEST_PANICKED" => Some(self.end(
+                Cause::GuestPanic,
+                "the guest says that it panicked".to_owned(),
+            )),
+            "SHUTDOWN" => {
+                let why = text("reason");
+                let (cause, message) = match why.as_str() {
+                    "guest-shutdown" => (Cause::GuestShutdown, "the guest powered itself off"),
+                    "guest-reset" => (
+                        Cause::GuestReset,
+                        "the guest was reset, by itself or by a fault",
+                    ),
+                    "guest-panic" => (Cause::GuestPanic, "the guest says that it panicked"),
+                    "host-qmp-quit" => (Cause::Requested, ""),
+                    "host-signal" => (Cause::Killed, "QEMU was told to end by a signal"),
+                    other => (Cause::Killed, other),
+                };
+                let message = message.to_owned();
+                let guest = data["guest"].as_bool().unwrap_or(false);
+                let event = self.end(cause, message);
+                guest.then_some(event)
+            }
+            _ => None,
+        }
+    }
+
+    /// Notes why it ended: what was said first counts.
+    fn end(&mut self, cause: Cause, message: String) -> GuestEvent {
+        let reason = self.ended.get_or_insert(Reason { cause, message });
+        GuestEvent::Ended(reason.clone())
+    }
+}
+
+impl Guest for QemuGuest {
+    fn process(&self) -> &VmProcess {
+        self.process.identity()
+    }
+
+    fn console(&self) -> &Arc<Console> {
+        &self.console
+    }
+
+    async fn resume(&mut self) -> Result<()> {
+        self.command("cont").await.map(drop)
+    }
+
+    async fn pause(&mut self) -> Result<()> {
+        self.command("stop").await.map(drop)
+    }
+
+    async fn power_button(&mut self) -> Result<()> {
+        self.command("system_powerdown").await.map(drop)
+    }
+
+    async fn quit(&mut self) -> Result<()> {
+        self.command("quit").await.map(drop)
+    }
+
+    fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    async fn state(&mut self) -> GuestState {
+        let status = match self.command("query-status").await {
+            Ok(status) => status,
+            Err(status) => return GuestState::Unreachable(status.message().to_owned()),
+        };
+        match status["status"].as_str().unwrap_or_default() {
+            "prelaunch" => GuestState::Prelaunch,
+            "running" => GuestState::Running,
+            "shutdown" => {
+                let message = "the guest powered itself off while nobody looked".to_owned();
+                self.end(Cause::GuestShutdown, message.clone());
+                GuestState::Ended(Reason {
+                    cause: Cause::GuestShutdown,
+                    message,
+                })
+            }
+            status @ ("guest-panicked" | "internal-error") => {
+                let reason = Reason {
+                    cause: Cause::GuestPanic,
+                    message: format!("QEMU says {status}"),
+                };
+                self.end(reason.cause, reason.message.clone());
+                GuestState::Ended(reason)
+            }
+            _ => GuestState::Paused,
+        }
+    }
+
+    async fn event(&mut self) -> GuestEvent {
+        loop {
+            let Some(qmp) = &mut self.qmp else {
+                let status = self.process.ended().await;
+                return GuestEvent::Gone(self.gone(status));
+            };
+            let event = tokio::select! {
+                // What it says before it goes is read first.
+                biased;
+                event = qmp.event() => event,
+                status = self.process.ended() => {
+                    // It may have said why, in the same moment.
+                    let mut said = Vec::new();
+                    while let Ok(Ok(event)) = timeout(LAST_WORDS, qmp.event()).await {
+                        said.push(event);
+                    }
+                    for event in said {
+                        self.read(&event);
+                    }
+                    return GuestEvent::Gone(self.gone(status));
+                }
+            };
+            match event {
+                Ok(event) => {
+                    if let Some(event) = self.read(&event) {
+                        return event;
+                    }
+                }
+                Err(error) => {
+                    self.qmp = None;
+                    // It is the end of the process nearly always.
+                    let end = timeout(LAST_WORDS, self.process.ended()).await;
+                    return match end {
+                        Ok(status) => GuestEvent::Gone(self.gone(status)),
+                        Err(_) => GuestEvent::Unreachable(format!("{}: {error}", self.silent())),
+                    };
+                }
+            }
+        }
+    }
+}
+
+impl QemuGuest {
+    fn gone(&mut self, status: Option<String>) -> Reason {
+        self.console.close();
+        self.ended.take().unwrap_or_else(|| Reason {
+            cause: Cause::Killed,
+            message: how_it_ended(&self.process, status, &self.folder),
+        })
+    }
+}
+
+/// Why a process was not taken.
+#[derive(Debug)]
+pub(super) enum Refused {
+    /// It has ended.
+    Ended(String),
+    /// It is another.
+    Another(String),
+}
+
+/// Connects to QMP as soon as it is there.
+async fn connect(folder: &Path) -> Qmp {
+    loop {
+        if let Ok(stream) = connect_to(folder, QMP).await
+            && let Ok(qmp) = Qmp::greet(stream).await
+        {
+            return qmp;
+        }
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+/// Connects to a socket in a folder, however long the folder's name is: the names of sockets are short.
+async fn connect_to(folder: &Path, name: &str) -> io::Result<UnixStream> {
+    let path = folder.join(name);
+    if path.as_os_str().len() < MAX_SOCKET_NAME {
+        return UnixStream::connect(path).await;
+    }
+    let open = fs::File::open(folder)?;
+    let number = std::os::fd::AsRawFd::as_raw_fd(&open);
+    UnixStream::connect(format!("/proc/self/fd/{number}/{name}")).await
+}
+
+/// Reads and types at a console until it is closed, beside everything else.
+fn console(stream: UnixStream) -> Arc<Console> {
+    let (console, mut typed) = Console::new();
+    let console = Arc::new(console);
+    let (mut reader, mut writer) = stream.into_split();
+    let written = Arc::downgrade(&console);
+    tokio::spawn(async move {
+        let mut buffer = vec![0; 4096];
+        // Nobody holds the console: its guest was let go.
+        while let Ok(read @ 1..) = reader.read(&mut buffer).await {
+            let Some(console) = written.upgrade() else {
+                return;
+            };
+            console.write(&buffer[..read]);
+        }
+        if let Some(console) = written.upgrade() {
+            console.close();
+        }
+    });
+    tokio::spawn(async move {
+        while let Some(bytes) = typed.recv().await {
+            if writer.write_all(&bytes).await.is_err() {
+                return;
+            }
+        }
+    });
+    console
+}
+
+/// For people: how a process ended, and what it said last.
+fn how_it_ended(process: &Process, status: Option<String>, folder: &Path) -> String {
+    let pid = process.identity().pid;
+    let status = status.unwrap_or_else(|| "is gone".to_owned());
+    let log = fs::read(folder.join(LOG)).unwrap_or_default();
+    let tail = &log[log.len().saturating_sub(MAX_SAID)..];
+    let tail = String::from_utf8_lossy(tail);
+    let said: Vec<&str> = tail
+        .lines()
+        .filter(|line| !line.contains("warning: host doesn't support requested feature"))
+        .collect();
+    match said.last() {
+        Some(line) => format!("QEMU, process {pid}, {status}; it said: {line}"),
+        None => format!("QEMU, process {pid}, {status}"),
+    }
+}
+
+const POLL: Duration = Duration::from_millis(2);
+/// From the end of a connection to the end of its process, and the other way round.
+const LAST_WORDS: Duration = Duration::from_millis(200);
+/// How long the name of a socket may be, with its closing zero.
+const MAX_SOCKET_NAME: usize = 108;
+const MAX_SAID: usize = 1024;

@@ -1,0 +1,312 @@
+//! [`Qemu`]: machines as processes of QEMU, each in a folder of its own with its sockets, its log and its lock.
+//!
+//! A process lives on when the daemon does not. It holds the lock of its folder as its standard input: whoever can take the lock knows
+//! that there is no process, even one that nobody came to record.
+
+mod args;
+mod guest;
+mod image;
+mod probe;
+mod process;
+mod qmp;
+
+use std::{
+    fs::{self, File, TryLockError},
+    io,
+    os::unix::{fs::DirBuilderExt, process::CommandExt},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use blixard_rpc::{Code, Result, Status};
+use tokio::{
+    sync::OnceCell,
+    time::{Instant, sleep},
+};
+use uuid::Uuid;
+
+use self::{guest::Refused, process::Process};
+use super::{
+    backend::{Adoption, Guest as _, Hypervisor, MachineId},
+    messages::{VmProcess, VmSpec},
+};
+
+pub use guest::QemuGuest;
+
+/// Where QEMU is, and what it may use.
+#[derive(Clone, Debug)]
+pub struct QemuConfig {
+    /// The program.
+    pub binary: PathBuf,
+    /// Where machines have their sockets, logs and locks.
+    pub run: PathBuf,
+    /// Below this are all files that machines are made of.
+    pub images: PathBuf,
+    /// What runs the instructions of guests.
+    pub accelerator: Accelerator,
+}
+
+impl QemuConfig {
+    /// Debian's QEMU; folders `run` and `images` below this one.
+    pub fn new(data: impl AsRef<Path>) -> Self {
+        Self {
+            binary: "qemu-system-x86_64".into(),
+            run: data.as_ref().join("run"),
+            images: data.as_ref().join("images"),
+            accelerator: Accelerator::Auto,
+        }
+    }
+}
+
+/// What runs the instructions of guests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Accelerator {
+    /// KVM if a guest really runs by it, else TCG. It is found out once a boot of the node.
+    Auto,
+    /// The processor, by Linux's KVM.
+    Kvm,
+    /// QEMU itself, which needs nothing and is slower.
+    Tcg,
+}
+
+/// QEMU, as it is on this node.
+#[derive(Debug)]
+pub struct Qemu {
+    config: QemuConfig,
+    accelerator: OnceCell<Accelerator>,
+}
+
+impl Qemu {
+    /// Takes the folders, and makes those that are not there. QEMU itself is not asked for yet: machines can be known without it.
+    ///
+    /// # Errors
+    /// A folder cannot be made.
+    pub fn open(mut config: QemuConfig) -> Result<Self> {
+        for folder in [&mut config.run, &mut config.images] {
+            make_folder(folder)
+                .and_then(|()| {
+                    *folder = folder.canonicalize()?;
+                    Ok(())
+                })
+                .map_err(|error| {
+                    Status::failed_precondition(format!(
+                        "the folder {} cannot be made: {error}",
+                        folder.display()
+                    ))
+                })?;
+        }
+        Ok(Self {
+            config,
+            accelerator: OnceCell::new(),
+        })
+    }
+
+    /// Whether QEMU is there and runs a guest, and by what.
+    ///
+    /// # Errors
+    /// `FAILED_PRECONDITION` if it does not, and what to do about it.
+    pub async fn accelerator(&self) -> Result<Accelerator> {
+        let found = self.accelerator.get_or_try_init(|| async {
+            match self.config.accelerator {
+                Accelerator::Auto => probe::accelerator(&self.config).await,
+                accelerator => Ok(accelerator),
+            }
+        });
+        found.await.copied()
+    }
+
+    fn folder(&self, uuid: Uuid) -> PathBuf {
+        self.config.run.join(uuid.simple().to_string())
+    }
+
+    /// Takes the lock of a folder, waiting for a process that is just ending.
+    async fn lock(&self, folder: &Path, patience: Duration) -> io::Result<Option<File>> {
+        let lock = File::options()
+            .create(true)
+            .append(true)
+            .open(folder.join(LOCK))?;
+        let until = Instant::now() + patience;
+        loop {
+            match lock.try_lock() {
+                Ok(()) => return Ok(Some(lock)),
+                Err(TryLockError::WouldBlock) if Instant::now() < until => sleep(POLL).await,
+                Err(TryLockError::WouldBlock) => return Ok(None),
+                Err(TryLockError::Error(error)) => return Err(error),
+            }
+        }
+    }
+
+    async fn start(&self, id: &MachineId, spec: &VmSpec) -> Result<QemuGuest> {
+        let accelerator = self.accelerator().await?;
+        let arguments = args::of(id, spec, accelerator, &self.config.images)?;
+        let folder = self.folder(id.uuid);
+        let failed = |what: &str, error: io::Error| {
+            Status::new(
+                Code::Unavailable,
+                format!("{what} {}: {error}", folder.display()),
+            )
+        };
+        make_folder(&folder).map_err(|error| failed("there can be no folder", error))?;
+        let lock = self.lock(&folder, LOCK_PATIENCE).await;
+        let lock = lock.map_err(|error| failed("there can be no lock in", error))?;
+        let lock = lock.ok_or_else(|| {
+            Status::failed_precondition(format!(
+                "another process of {} still holds the lock in {}",
+                id.name,
+                folder.display()
+            ))
+        })?;
+        let log = (|| {
+            for old in [guest::QMP, guest::CONSOLE] {
+                remove_file(&folder.join(old))?;
+            }
+            File::create(folder.join(guest::LOG))
+        })()
+        .map_err(|error| failed("a machine cannot begin in", error))?;
+        let spawned = Command::new(&self.config.binary)
+            .args(arguments)
+            // The names of its sockets are relative: the system allows only short ones.
+            .current_dir(&folder)
+            .stdin(Stdio::from(lock))
+            .stdout(Stdio::null())
+            .stderr(Stdio::from(log))
+            // What a terminal sends to the daemon is not meant for it.
+            .process_group(0)
+            .spawn();
+        let child = spawned.map_err(|error| not_spawned(&self.config.binary, &error))?;
+        let process = Process::hold(child.id())
+            .map_err(|error| failed("its process cannot be held, in", error))?;
+        match QemuGuest::connect(process, folder, id.uuid, START_PATIENCE).await {
+            Ok(guest) if guest.answers() => Ok(guest),
+            Ok(mut guest) => {
+                guest.kill();
+                guest.event().await;
+                Err(Status::unavailable(format!(
+                    "QEMU did not answer within {START_PATIENCE:?}, and was killed"
+                )))
+            }
+            Err(Refused::Ended(why) | Refused::Another(why)) => Err(Status::unavailable(why)),
+        }
+    }
+
+    async fn find(
+        &self,
+        id: &MachineId,
+        recorded: Option<&VmProcess>,
+    ) -> Result<QemuGuest, String> {
+        let folder = self.folder(id.uuid);
+        let mut found = "no process was recorded".to_owned();
+        if let Some(recorded) = recorded {
+            match Process::hold_recorded(recorded) {
+                Ok(process) => {
+                    match QemuGuest::connect(process, folder.clone(), id.uuid, ADOPT_PATIENCE).await
+                    {
+                        Ok(guest) => return Ok(guest),
+                        Err(Refused::Ended(why) | Refused::Another(why)) => found = why,
+                    }
+                }
+                Err(why) => found = why,
+            }
+        }
+        if !folder.exists() {
+            return Err(found);
+        }
+        let until = Instant::now() + ADOPT_PATIENCE;
+        loop {
+            match self.lock(&folder, Duration::ZERO).await {
+                Ok(Some(_)) => return Err(found),
+                Ok(None) => {}
+                Err(error) => return Err(format!("{found}; its lock cannot be read: {error}")),
+            }
+            // There is a process that was not recorded, or is not what was recorded.
+            for pid in process::with_arguments(args::UUID, &id.uuid.to_string()) {
+                let Ok(process) = Process::hold(pid) else {
+                    continue;
+                };
+                match QemuGuest::connect(process, folder.clone(), id.uuid, ADOPT_PATIENCE).await {
+                    Ok(guest) => return Ok(guest),
+                    Err(Refused::Ended(why) | Refused::Another(why)) => found = why,
+                }
+            }
+            if Instant::now() > until {
+                return Err(format!(
+                    "{found}; somebody holds the lock in {}, and it is no QEMU",
+                    folder.display()
+                ));
+            }
+            sleep(POLL).await;
+        }
+    }
+}
+
+impl Hypervisor for Qemu {
+    type Guest = QemuGuest;
+
+    async fn check(&self, spec: &VmSpec) -> Result<()> {
+        args::check(spec, &self.config.images)
+    }
+
+    async fn launch(&self, id: &MachineId, spec: &VmSpec) -> Result<QemuGuest> {
+        self.start(id, spec).await
+    }
+
+    async fn adopt(
+        &self,
+        id: &MachineId,
+        _: &VmSpec,
+        recorded: Option<&VmProcess>,
+    ) -> Adoption<QemuGuest> {
+        match self.find(id, recorded).await {
+            Ok(mut guest) => {
+                let state = super::backend::Guest::state(&mut guest).await;
+                Adoption::Found(guest, state)
+            }
+            Err(found) => Adoption::Gone(found),
+        }
+    }
+
+    async fn remove(&self, id: &MachineId) -> Result<()> {
+        match fs::remove_dir_all(self.folder(id.uuid)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Status::unavailable(
+                format!("the folder of {} cannot be removed: {error}", id.name),
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Makes a folder that nobody else may look into.
+fn make_folder(path: &Path) -> io::Result<()> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+}
+
+fn remove_file(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn not_spawned(binary: &Path, error: &io::Error) -> Status {
+    let binary = binary.display();
+    Status::failed_precondition(match error.kind() {
+        io::ErrorKind::NotFound => format!(
+            "there is no {binary}: install QEMU (`apt-get install qemu-system-x86` on Debian), or say where it is"
+        ),
+        io::ErrorKind::PermissionDenied => format!("{binary} may not be run: {error}"),
+        _ => format!("{binary} cannot be run: {error}"),
+    })
+}
+
+const LOCK: &str = "lock";
+const POLL: Duration = Duration::from_millis(2);
+/// How long a process that is ending may still hold its lock.
+const LOCK_PATIENCE: Duration = Duration::from_secs(5);
+/// How long QEMU has to answer after it was started.
+const START_PATIENCE: Duration = Duration::from_secs(30);
+/// How long a process that was found has to answer.
+const ADOPT_PATIENCE: Duration = Duration::from_secs(5);

@@ -1,0 +1,85 @@
+//! [`Record`]: all that is kept of a machine; and [`Done`], what is kept of a change that has a request id.
+
+use std::time::SystemTime;
+
+use blixard_rpc::message;
+
+use super::{
+    machine::Life,
+    messages::{HealthCheckStatus, RecoveryPolicy, Vm, VmHealth, VmProcess, VmSpec, VmState},
+};
+
+/// All that is kept of a machine. Its bytes on disk are protobuf, so that older records are read by newer daemons.
+#[message]
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Record {
+    pub(super) name: String,
+    pub(super) uuid: String,
+    pub(super) version: u64,
+    pub(super) spec: VmSpec,
+    pub(super) created_at: SystemTime,
+    pub(super) life: Life,
+    pub(super) health_checks: Vec<HealthCheckStatus>,
+    pub(super) recovery: Option<RecoveryPolicy>,
+    pub(super) process: Option<VmProcess>,
+}
+
+impl Record {
+    /// What others see of it.
+    pub(super) fn view(&self) -> Vm {
+        Vm {
+            name: self.name.clone(),
+            uuid: self.uuid.clone(),
+            version: self.version,
+            spec: self.spec.clone(),
+            state: self.life.state,
+            desired: self.life.desired,
+            reason: self.life.reason.clone(),
+            created_at: Some(self.created_at),
+            since: self.life.since,
+            health: self.health(),
+            health_checks: self.health_checks.clone(),
+            recovery: self.recovery,
+            recoveries: self.life.recoveries,
+            process: self.process.clone(),
+        }
+    }
+
+    /// What its checks say together: one that is not well is enough.
+    pub(super) fn health(&self) -> VmHealth {
+        let mut together = VmHealth::Unspecified;
+        for status in self.health_checks.iter().filter(|it| !it.check.disabled) {
+            match status.health {
+                VmHealth::Unhealthy => return VmHealth::Unhealthy,
+                VmHealth::Healthy => together = VmHealth::Healthy,
+                _ => return VmHealth::Unspecified,
+            }
+        }
+        together
+    }
+
+    /// Makes the rest of it fit its state: what does not run has no process, and its checks rest.
+    pub(super) fn tidy(&mut self) {
+        if !self.life.is_active() {
+            self.process = None;
+        }
+        let runs = self.life.state == VmState::Running;
+        for status in &mut self.health_checks {
+            if !runs || status.check.disabled {
+                status.health = VmHealth::Unspecified;
+                status.message.clear();
+            }
+        }
+    }
+}
+
+/// A change that was made, and how it was answered.
+#[message]
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Done {
+    /// What was asked for, so that another change with the same id is noticed.
+    pub(super) digest: Vec<u8>,
+    pub(super) at: SystemTime,
+    pub(super) vm: Vm,
+    pub(super) changed: bool,
+}

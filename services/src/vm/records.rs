@@ -1,0 +1,642 @@
+//! [`Records`]: the machines of a node, as all of its tasks see them. One task changes them: what it shows, and answers, is on disk.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    fmt,
+    sync::{Arc, Mutex, MutexGuard},
+    time::{Duration, SystemTime},
+};
+
+use blixard_rpc::{Result, Status, Streaming};
+use futures_util::stream;
+use tokio::sync::{mpsc, oneshot, watch};
+use uuid::Uuid;
+
+use super::{
+    messages::{Change, Vm, VmEvent, WatchResponse},
+    record::{Done, Record},
+    store::{Changes, Loaded, Store},
+};
+
+/// How long the answer to a change with a request id is kept.
+pub const REQUESTS_KEPT_FOR: Duration = Duration::from_secs(60 * 60);
+/// The most request ids that are kept; beyond it the oldest are forgotten.
+pub const MAX_REQUESTS_KEPT: usize = 10_000;
+/// The longest request id.
+pub const MAX_REQUEST_ID_BYTES: usize = 64;
+/// The most machines of a node.
+pub const MAX_MACHINES: usize = 10_000;
+/// So many of the last changes can be watched from.
+pub const MAX_CHANGES_KEPT: usize = 4096;
+
+/// A handle of the records; a clone is another of the same.
+#[derive(Clone)]
+pub(super) struct Records {
+    edits: mpsc::Sender<Edit>,
+    shared: Arc<Shared>,
+}
+
+impl fmt::Debug for Records {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Records")
+            .field("version", &self.shared.lock().version)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A machine that somebody is to look after: what it is now, and whenever that changes; it ends with the machine.
+pub(super) type Kept = watch::Receiver<Arc<Record>>;
+
+struct Shared {
+    published: Mutex<Published>,
+    /// The version of the last change; it wakes those who watch.
+    version: watch::Sender<u64>,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Published> {
+        self.published.lock().expect("no holder panics")
+    }
+}
+
+struct Published {
+    records: BTreeMap<String, watch::Sender<Arc<Record>>>,
+    /// Changes in the order of their versions, which come without a gap.
+    changes: VecDeque<Seen>,
+    /// The version after which all changes are known.
+    known_after: u64,
+    version: u64,
+}
+
+#[derive(Clone)]
+struct Seen {
+    version: u64,
+    what: Result<Arc<Record>, String>,
+}
+
+enum Edit {
+    Make(Make, oneshot::Sender<Result<Answer>>),
+    /// Close the file; the sender is dropped when that is done.
+    Close(oneshot::Sender<()>),
+}
+
+type Make = Box<dyn FnOnce(&mut Draft<'_>) -> Result<Answer> + Send>;
+
+/// A machine after a change, and whether there was one.
+pub(super) type Answer = (Vm, bool);
+
+impl Records {
+    /// Opens the store, and begins. Machines that are there, and each that is created later, go to `kept`.
+    pub(super) async fn open(
+        path: std::path::PathBuf,
+        kept: mpsc::UnboundedSender<Kept>,
+    ) -> Result<Self> {
+        let (store, loaded) = blocking(move || Store::open(&path)).await??;
+        let Loaded {
+            records,
+            done,
+            version,
+        } = loaded;
+        let mut published = BTreeMap::new();
+        for (name, record) in &records {
+            let (sender, receiver) = watch::channel(Arc::new(record.clone()));
+            // Nobody to look after them: the host is gone already.
+            let _ = kept.send(receiver);
+            published.insert(name.clone(), sender);
+        }
+        let shared = Arc::new(Shared {
+            published: Mutex::new(Published {
+                records: published,
+                changes: VecDeque::new(),
+                known_after: version,
+                version,
+            }),
+            version: watch::Sender::new(version),
+        });
+        let mut order: Vec<(SystemTime, String)> =
+            done.iter().map(|(id, it)| (it.at, id.clone())).collect();
+        order.sort();
+        let writer = Writer {
+            store: Some(store),
+            records,
+            done,
+            done_order: order.into(),
+            version,
+            shared: Arc::clone(&shared),
+            kept,
+        };
+        let (edits, receiver) = mpsc::channel(EDITS_QUEUED);
+        tokio::spawn(writer.run(receiver));
+        Ok(Self { edits, shared })
+    }
+
+    /// Makes a change that somebody asks for: once for its request id, and only at the version that it names.
+    ///
+    /// `edit` gets the machine, if there is one, and answers how it is to be, or `None` to leave it. What it refuses changes nothing.
+    pub(super) async fn change(
+        &self,
+        name: &str,
+        change: Change,
+        asked: &str,
+        edit: impl FnOnce(Option<&Record>, SystemTime) -> Result<Option<Record>> + Send + 'static,
+    ) -> Result<Answer> {
+        let Change {
+            request_id,
+            if_version,
+        } = change;
+        if request_id.len() > MAX_REQUEST_ID_BYTES {
+            return Err(Status::invalid_argument(format!(
+                "a request id has at most {MAX_REQUEST_ID_BYTES} bytes, and not {}: use a UUID",
+                request_id.len()
+            )));
+        }
+        let digest = Uuid::new_v5(&Uuid::NAMESPACE_OID, format!("{name}\0{asked}").as_bytes());
+        let name = name.to_owned();
+        self.edit(Box::new(move |draft| {
+            let digest = digest.into_bytes();
+            if let Some(done) = draft.done(&request_id).filter(|_| !request_id.is_empty()) {
+                if done.digest != digest {
+                    return Err(Status::invalid_argument(format!(
+                        "the request id {request_id} was used for another change: use a new one for each"
+                    )));
+                }
+                return Ok((done.vm.clone(), done.changed));
+            }
+            let record = draft.get(&name);
+            if let (Some(wanted), Some(record)) = (if_version, &record)
+                && wanted != record.version
+            {
+                return Err(Status::aborted(format!(
+                    "{name} is at version {}, and not {wanted}: read it again",
+                    record.version
+                )));
+            }
+            let edited = edit(record.as_ref(), draft.now)?;
+            let answer = match (edited, record) {
+                (Some(edited), _) => (draft.put(edited), true),
+                (None, Some(record)) => (record.view(), false),
+                (None, None) => return Err(missing(&name)),
+            };
+            draft.remember(request_id, &digest, &answer);
+            Ok(answer)
+        }))
+        .await
+    }
+
+    /// Records what was seen of a machine, however long it takes; nothing if it is gone or another meanwhile.
+    pub(super) async fn observe(
+        &self,
+        of: &Record,
+        edit: impl Fn(&mut Record, SystemTime) -> bool + Send + Sync + 'static,
+    ) {
+        let edit = Arc::new(edit);
+        self.insist(of, move |draft, record| {
+            let mut edited = record.clone();
+            if edit(&mut edited, draft.now) {
+                draft.put(edited);
+            }
+        })
+        .await;
+    }
+
+    /// Removes the record of a machine, however long it takes.
+    pub(super) async fn remove(&self, of: &Record) {
+        self.insist(of, |draft, record| draft.remove(record)).await;
+    }
+
+    async fn insist(
+        &self,
+        of: &Record,
+        edit: impl Fn(&mut Draft<'_>, &Record) + Clone + Send + 'static,
+    ) {
+        loop {
+            let (name, uuid, edit) = (of.name.clone(), of.uuid.clone(), edit.clone());
+            let made = self
+                .edit(Box::new(move |draft| match draft.get(&name) {
+                    Some(record) if record.uuid == uuid => {
+                        edit(draft, &record);
+                        Ok((record.view(), true))
+                    }
+                    _ => Err(missing(&name)),
+                }))
+                .await;
+            match made {
+                Err(status) if status.code() != blixard_rpc::Code::NotFound => {
+                    tracing::warn!(machine = %of.name, %status, "what was seen of a machine cannot be recorded yet");
+                    tokio::time::sleep(RETRY).await;
+                }
+                _ => return,
+            }
+        }
+    }
+
+    async fn edit(&self, make: Make) -> Result<Answer> {
+        let (answer, answered) = oneshot::channel();
+        let stopped = || Status::unavailable("the node's machines are being shut down");
+        let edit = Edit::Make(make, answer);
+        self.edits.send(edit).await.map_err(|_| stopped())?;
+        answered.await.map_err(|_| stopped())?
+    }
+
+    /// Makes no more changes; returns when the last one is on disk, and the file is closed.
+    pub(super) async fn close(&self) {
+        let (done, closed) = oneshot::channel();
+        if self.edits.send(Edit::Close(done)).await.is_ok() {
+            // It is dropped when the file is closed.
+            let _ = closed.await;
+        }
+    }
+
+    /// How many machines there are.
+    pub(super) fn len(&self) -> usize {
+        self.shared.lock().records.len()
+    }
+
+    /// A machine as it is.
+    pub(super) fn get(&self, name: &str) -> Result<Arc<Record>> {
+        let published = self.shared.lock();
+        let record = published.records.get(name).ok_or_else(|| missing(name))?;
+        Ok(Arc::clone(&record.borrow()))
+    }
+
+    /// Machines from this name on, at most so many, the name after them, and the version that they are of.
+    pub(super) fn list(&self, from: &str, limit: usize) -> (Vec<Vm>, String, u64) {
+        let published = self.shared.lock();
+        let mut rest = published.records.range(from.to_owned()..);
+        let page = rest.by_ref().take(limit).map(|(_, it)| it.borrow().view());
+        let page = page.collect();
+        let next = rest.next().map(|(name, _)| name.clone());
+        (page, next.unwrap_or_default(), published.version)
+    }
+
+    /// All machines and then every change, or the changes from a version on.
+    pub(super) fn watch(&self, from: Option<u64>) -> Result<Streaming<WatchResponse>> {
+        let mut ready = VecDeque::new();
+        let mut at = 0;
+        {
+            let published = self.shared.lock();
+            match from {
+                None => {
+                    at = published.version;
+                    let items = published.records.values().map(|record| {
+                        // These come by name: whoever has not read them all begins again.
+                        (0, Item::Changed(Arc::clone(&record.borrow())))
+                    });
+                    ready.extend(items);
+                    ready.push_back((at, Item::Synced));
+                }
+                Some(from) => {
+                    at = from.max(at);
+                    published.check(at)?;
+                }
+            }
+        }
+        let watching = Watching {
+            shared: Arc::clone(&self.shared),
+            changed: self.shared.version.subscribe(),
+            ready,
+            at,
+            over: false,
+        };
+        Ok(Streaming::new(stream::unfold(
+            watching,
+            |mut watching| async {
+                let item = watching.next().await?;
+                Some((item, watching))
+            },
+        )))
+    }
+}
+
+enum Item {
+    Changed(Arc<Record>),
+    Removed(String),
+    Synced,
+}
+
+struct Watching {
+    shared: Arc<Shared>,
+    changed: watch::Receiver<u64>,
+    ready: VecDeque<(u64, Item)>,
+    /// The version that was read up to.
+    at: u64,
+    over: bool,
+}
+
+impl Watching {
+    async fn next(&mut self) -> Option<Result<WatchResponse>> {
+        loop {
+            if let Some((version, item)) = self.ready.pop_front() {
+                let event = match item {
+                    Item::Changed(record) => VmEvent::Changed(Box::new(record.view())),
+                    Item::Removed(name) => VmEvent::Removed(name),
+                    Item::Synced => VmEvent::Synced,
+                };
+                return Some(Ok(WatchResponse { version, event }));
+            }
+            if self.over {
+                return None;
+            }
+            let read = self.shared.lock().read(self.at);
+            match read {
+                Ok(seen) if !seen.is_empty() => {
+                    self.at = seen[seen.len() - 1].version;
+                    self.ready = seen
+                        .into_iter()
+                        .map(|seen| match seen.what {
+                            Ok(record) => (seen.version, Item::Changed(record)),
+                            Err(name) => (seen.version, Item::Removed(name)),
+                        })
+                        .collect();
+                    continue;
+                }
+                Ok(_) => {}
+                Err(status) => {
+                    self.over = true;
+                    return Some(Err(status));
+                }
+            }
+            let at = self.at;
+            // The sender is in what this holds, so that it does not go.
+            let _ = self.changed.wait_for(|version| *version > at).await;
+        }
+    }
+}
+
+impl Published {
+    /// Whether the changes after this version are known.
+    fn check(&self, version: u64) -> Result<()> {
+        if version < self.known_after {
+            return Err(Status::out_of_range(format!(
+                "changes are known from version {} on, and not from {version}: watch again without a version, which lists what there is",
+                self.known_after
+            )));
+        }
+        if version > self.version {
+            return Err(Status::out_of_range(format!(
+                "the last version is {}, and {version} is of other records: watch again without a version, which lists what there is",
+                self.version
+            )));
+        }
+        Ok(())
+    }
+
+    fn read(&self, after: u64) -> Result<Vec<Seen>> {
+        self.check(after)?;
+        let first = usize::try_from(after - self.known_after).unwrap_or(usize::MAX);
+        Ok(self
+            .changes
+            .iter()
+            .skip(first)
+            .take(READ)
+            .cloned()
+            .collect())
+    }
+}
+
+/// The task that changes the records.
+struct Writer {
+    /// Away while it commits.
+    store: Option<Store>,
+    records: BTreeMap<String, Record>,
+    done: BTreeMap<String, Done>,
+    /// By age.
+    done_order: VecDeque<(SystemTime, String)>,
+    version: u64,
+    shared: Arc<Shared>,
+    kept: mpsc::UnboundedSender<Kept>,
+}
+
+impl Writer {
+    async fn run(mut self, mut edits: mpsc::Receiver<Edit>) {
+        let mut batch = Vec::new();
+        while edits.recv_many(&mut batch, BATCH).await > 0 {
+            let mut close = None;
+            let mut makes = Vec::with_capacity(batch.len());
+            for edit in batch.drain(..) {
+                match edit {
+                    Edit::Make(make, answer) => makes.push((make, answer)),
+                    Edit::Close(done) => close = Some(done),
+                }
+            }
+            self.make(makes).await;
+            if close.is_some() {
+                edits.close();
+                // The answers to what comes too late are dropped with it.
+                drop(edits);
+                let store = self.store.take();
+                let _ = blocking(move || drop(store)).await;
+                return;
+            }
+        }
+    }
+
+    /// Makes some edits by one commit; edits that came while the last one was written share the next.
+    async fn make(&mut self, edits: Vec<(Make, oneshot::Sender<Result<Answer>>)>) {
+        let mut draft = Draft {
+            records: &self.records,
+            done: &self.done,
+            changes: Changes {
+                version: self.version,
+                ..Changes::default()
+            },
+            seen: Vec::new(),
+            now: SystemTime::now(),
+        };
+        let mut answers = Vec::new();
+        for (make, waits) in edits {
+            let answer = make(&mut draft);
+            answers.push((waits, answer));
+        }
+        let Draft {
+            mut changes,
+            seen,
+            now,
+            ..
+        } = draft;
+        if changes.records.is_empty() && changes.done.is_empty() {
+            for (waits, answer) in answers {
+                // Who does not wait any more needs no answer; so below.
+                let _ = waits.send(answer);
+            }
+            return;
+        }
+        self.forget(&mut changes, now);
+        let Some(mut store) = self.store.take() else {
+            return;
+        };
+        let committed = blocking(move || {
+            let committed = store.commit(&changes);
+            (store, changes, committed)
+        })
+        .await;
+        let Ok((store, changes, committed)) = committed else {
+            return;
+        };
+        self.store = Some(store);
+        if let Err(status) = committed {
+            for (waits, answer) in answers {
+                let _ = waits.send(answer.and_then(|_| Err(status.clone())));
+            }
+            return;
+        }
+        self.publish(changes, seen);
+        for (waits, answer) in answers {
+            let _ = waits.send(answer);
+        }
+    }
+
+    /// Forgets the request ids that are too old or too many.
+    fn forget(&self, changes: &mut Changes, now: SystemTime) {
+        let new = changes.done.len();
+        for (index, (at, id)) in self.done_order.iter().enumerate() {
+            let too_old = now.duration_since(*at).unwrap_or_default() > REQUESTS_KEPT_FOR;
+            if !too_old && self.done_order.len() - index + new <= MAX_REQUESTS_KEPT {
+                break;
+            }
+            changes.done.entry(id.clone()).or_insert(None);
+        }
+    }
+
+    fn publish(&mut self, changes: Changes, seen: Vec<Seen>) {
+        self.version = changes.version;
+        for (id, done) in changes.done {
+            match done {
+                Some(done) => {
+                    self.done_order.push_back((done.at, id.clone()));
+                    self.done.insert(id, done);
+                }
+                None => {
+                    self.done.remove(&id);
+                }
+            }
+        }
+        while let Some((at, id)) = self.done_order.front() {
+            if self.done.get(id).is_some_and(|done| done.at == *at) {
+                break;
+            }
+            self.done_order.pop_front();
+        }
+        for (name, record) in changes.records {
+            match record {
+                Some(record) => self.records.insert(name, record),
+                None => self.records.remove(&name),
+            };
+        }
+        {
+            let mut published = self.shared.lock();
+            for seen in seen {
+                match &seen.what {
+                    Ok(record) => match published.records.get(&record.name) {
+                        Some(sender) => {
+                            sender.send_replace(Arc::clone(record));
+                        }
+                        None => {
+                            let (sender, receiver) = watch::channel(Arc::clone(record));
+                            let _ = self.kept.send(receiver);
+                            published.records.insert(record.name.clone(), sender);
+                        }
+                    },
+                    Err(name) => {
+                        published.records.remove(name);
+                    }
+                }
+                published.changes.push_back(seen);
+            }
+            while published.changes.len() > MAX_CHANGES_KEPT {
+                if let Some(oldest) = published.changes.pop_front() {
+                    published.known_after = oldest.version;
+                }
+            }
+            published.version = self.version;
+        }
+        self.shared.version.send_replace(self.version);
+    }
+}
+
+/// The records as they will be, if the commit succeeds.
+struct Draft<'a> {
+    records: &'a BTreeMap<String, Record>,
+    done: &'a BTreeMap<String, Done>,
+    changes: Changes,
+    seen: Vec<Seen>,
+    now: SystemTime,
+}
+
+impl Draft<'_> {
+    fn get(&self, name: &str) -> Option<Record> {
+        match self.changes.records.get(name) {
+            Some(edited) => edited.clone(),
+            None => self.records.get(name).cloned(),
+        }
+    }
+
+    fn done(&self, id: &str) -> Option<&Done> {
+        match self.changes.done.get(id) {
+            Some(edited) => edited.as_ref(),
+            None => self.done.get(id),
+        }
+    }
+
+    /// Takes the machine as it is to be, and each step that follows by itself; answers how it is then.
+    fn put(&mut self, mut record: Record) -> Vm {
+        loop {
+            record.tidy();
+            self.changes.version += 1;
+            record.version = self.changes.version;
+            self.seen.push(Seen {
+                version: record.version,
+                what: Ok(Arc::new(record.clone())),
+            });
+            let mut next = record.clone();
+            if !next.life.settle(self.now) {
+                break;
+            }
+            record = next;
+        }
+        let vm = record.view();
+        self.changes
+            .records
+            .insert(record.name.clone(), Some(record));
+        vm
+    }
+
+    fn remove(&mut self, record: &Record) {
+        self.changes.version += 1;
+        self.seen.push(Seen {
+            version: self.changes.version,
+            what: Err(record.name.clone()),
+        });
+        self.changes.records.insert(record.name.clone(), None);
+    }
+
+    fn remember(&mut self, id: String, digest: &[u8], (vm, changed): &Answer) {
+        if id.is_empty() {
+            return;
+        }
+        let done = Done {
+            digest: digest.to_vec(),
+            at: self.now,
+            vm: vm.clone(),
+            changed: *changed,
+        };
+        self.changes.done.insert(id, Some(done));
+    }
+}
+
+pub(super) fn missing(name: &str) -> Status {
+    Status::not_found(format!("this node has no machine {name}"))
+}
+
+/// Runs what blocks beside the tasks.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| Status::internal("work beside the tasks did not end").with_source(error))
+}
+
+const EDITS_QUEUED: usize = 256;
+/// So many edits share a commit at most.
+const BATCH: usize = 64;
+/// So many changes are read at a time by those who watch.
+const READ: usize = 64;
+const RETRY: Duration = Duration::from_millis(200);

@@ -1,0 +1,210 @@
+//! [`Store`]: the records on disk. What [`Store::commit`] has answered is there after a crash; a commit is there whole or not at all.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use blixard_rpc::{Code, Message, Result, Status, codec::Codec};
+use bytes::{Bytes, BytesMut};
+use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
+
+use super::record::{Done, Record};
+
+/// The records of a node, in one file that only one daemon opens at a time.
+#[derive(Debug)]
+pub(super) struct Store {
+    path: PathBuf,
+    /// Closed after a failure: it is opened anew for the next commit, so that nothing is read from what may be broken.
+    database: Option<Database>,
+}
+
+/// What one commit changes.
+#[derive(Debug, Default)]
+pub(super) struct Changes {
+    /// Machines by name; `None` are gone.
+    pub(super) records: BTreeMap<String, Option<Record>>,
+    /// Changes by request id; `None` are forgotten.
+    pub(super) done: BTreeMap<String, Option<Done>>,
+    /// The version of the last change.
+    pub(super) version: u64,
+}
+
+/// All that was there.
+#[derive(Debug, Default)]
+pub(super) struct Loaded {
+    pub(super) records: BTreeMap<String, Record>,
+    pub(super) done: BTreeMap<String, Done>,
+    pub(super) version: u64,
+}
+
+impl Store {
+    /// Opens the file, and makes one if there is none.
+    pub(super) fn open(path: &Path) -> Result<(Self, Loaded)> {
+        let store = Self {
+            path: path.to_owned(),
+            database: Some(open(path)?),
+        };
+        let loaded = store.load()?;
+        Ok((store, loaded))
+    }
+
+    fn load(&self) -> Result<Loaded> {
+        let Some(database) = &self.database else {
+            return Ok(Loaded::default());
+        };
+        read(database).map_err(|failure| self.failed("read", failure))
+    }
+
+    /// Makes these changes, all or none. It blocks until they are on disk.
+    pub(super) fn commit(&mut self, changes: &Changes) -> Result<()> {
+        let database = match self.database.take() {
+            Some(database) => database,
+            None => open(&self.path)?,
+        };
+        match write(&database, changes) {
+            Ok(()) => {
+                self.database = Some(database);
+                Ok(())
+            }
+            Err(failure) => Err(self.failed("write", failure)),
+        }
+    }
+
+    fn failed(&self, what: &str, failure: Failure) -> Status {
+        match failure {
+            Failure::Redb(error) => failed(&self.path, what, &error),
+            Failure::Message(status) => status,
+        }
+    }
+}
+
+fn open(path: &Path) -> Result<Database> {
+    let opened = Database::builder()
+        .set_cache_size(CACHE_BYTES)
+        .create(path)
+        .map_err(redb::Error::from)
+        .and_then(|database| {
+            // So that there is a table to read.
+            let writing = database.begin_write()?;
+            writing.open_table(RECORDS)?;
+            writing.open_table(DONE)?;
+            writing.open_table(COUNTERS)?;
+            writing.commit()?;
+            Ok(database)
+        });
+    opened.map_err(|error| match error {
+        redb::Error::DatabaseAlreadyOpen => Status::failed_precondition(format!(
+            "{} is in use: another daemon runs with the same folder; stop it, or use another folder",
+            path.display()
+        )),
+        error => failed(path, "open", &error),
+    })
+}
+
+fn failed(path: &Path, what: &str, error: &redb::Error) -> Status {
+    let (code, hint) = match error {
+        redb::Error::Io(io) if is_full(io) => (
+            Code::ResourceExhausted,
+            ": the disk is full; make room, nothing was changed",
+        ),
+        redb::Error::Corrupted(_) => (Code::DataLoss, ": restore it from a copy"),
+        _ => (Code::Unavailable, ""),
+    };
+    Status::new(
+        code,
+        format!(
+            "cannot {what} the records in {}: {error}{hint}",
+            path.display()
+        ),
+    )
+}
+
+fn is_full(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
+}
+
+enum Failure {
+    Redb(redb::Error),
+    /// What was, or is to be, on disk is no record.
+    Message(Status),
+}
+
+impl<E: Into<redb::Error>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::Redb(error.into())
+    }
+}
+
+fn read(database: &Database) -> Result<Loaded, Failure> {
+    let mut loaded = Loaded::default();
+    let reading = database.begin_read()?;
+    for entry in reading.open_table(RECORDS)?.iter()? {
+        let (name, bytes) = entry?;
+        let record = decode(bytes.value(), name.value()).map_err(Failure::Message)?;
+        loaded.records.insert(name.value().to_owned(), record);
+    }
+    for entry in reading.open_table(DONE)?.iter()? {
+        let (id, bytes) = entry?;
+        let done = decode(bytes.value(), id.value()).map_err(Failure::Message)?;
+        loaded.done.insert(id.value().to_owned(), done);
+    }
+    let counters = reading.open_table(COUNTERS)?;
+    loaded.version = counters.get(VERSION)?.map_or(0, |it| it.value());
+    Ok(loaded)
+}
+
+fn write(database: &Database, changes: &Changes) -> Result<(), Failure> {
+    let writing = database.begin_write()?;
+    {
+        let mut records = writing.open_table(RECORDS)?;
+        for (name, record) in &changes.records {
+            match record {
+                Some(record) => {
+                    let bytes = encode(record).map_err(Failure::Message)?;
+                    records.insert(name.as_str(), bytes.as_ref())?;
+                }
+                None => drop(records.remove(name.as_str())?),
+            }
+        }
+        let mut done = writing.open_table(DONE)?;
+        for (id, one) in &changes.done {
+            match one {
+                Some(one) => {
+                    let bytes = encode(one).map_err(Failure::Message)?;
+                    done.insert(id.as_str(), bytes.as_ref())?;
+                }
+                None => drop(done.remove(id.as_str())?),
+            }
+        }
+        writing
+            .open_table(COUNTERS)?
+            .insert(VERSION, changes.version)?;
+    }
+    writing.commit()?;
+    Ok(())
+}
+
+fn encode(message: &impl Message) -> Result<BytesMut> {
+    let mut bytes = BytesMut::new();
+    message.encode(Codec::Protobuf, &mut bytes)?;
+    Ok(bytes)
+}
+
+fn decode<T: Message>(bytes: &[u8], key: &str) -> Result<T> {
+    T::decode(Codec::Protobuf, Bytes::copy_from_slice(bytes)).map_err(|status| {
+        Status::new(
+            Code::DataLoss,
+            format!("the record of {key} cannot be read: {}", status.message()),
+        )
+    })
+}
+
+const RECORDS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("machines");
+const DONE: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("requests");
+const COUNTERS: TableDefinition<'_, &str, u64> = TableDefinition::new("counters");
+const VERSION: &str = "version";
+
+/// All records are kept in memory anyway.
+const CACHE_BYTES: usize = 4 << 20;

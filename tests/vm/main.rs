@@ -1,0 +1,13 @@
+//! `blixard.vm.v1.VmService` with real QEMU and a guest of a few hundred bytes.
+
+#![allow(clippy::unwrap_used, reason = "tests say where they fail")]
+
+mod adopted;
+mod crashes;
+mod guest;
+mod health;
+mod killed;
+mod life;
+mod node;
+mod refused;
+mod watched;

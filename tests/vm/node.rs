@@ -1,0 +1,243 @@
+//! A node in this process, in a folder of its own, whose machines do not outlive the test.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
+
+use blixard_rpc::{Channel, Memory, Router, Streaming};
+use blixard_services::vm::{
+    Accelerator, Change, ConsoleRequest, ConsoleResponse, KernelBoot, Qemu, QemuConfig, Vm,
+    VmEvent, VmHost, VmSpec, VmState, Vms, VmsClient, WatchResponse,
+};
+use blixard_tests::{
+    net::soon,
+    tools::{installed, root},
+};
+use bytes::Bytes;
+use rustix::process::{Pid, Signal, kill_process};
+
+pub(crate) const QEMU: &str = "qemu-system-x86_64";
+
+/// A folder of the test's own; processes that live in it end with it.
+pub(crate) struct Folder(pub(crate) PathBuf);
+
+impl Folder {
+    /// With the tiny guest among its images.
+    pub(crate) fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("blixard-vm-{}-{number}", std::process::id());
+        let folder = env::temp_dir().join(name);
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(folder.join("images")).unwrap();
+        let guest = root().join("services/guest/nano.elf");
+        fs::copy(guest, folder.join("images/nano.elf")).unwrap();
+        Self(folder.canonicalize().unwrap())
+    }
+
+    /// The processes that live here.
+    pub(crate) fn processes(&self) -> Vec<i32> {
+        let pids = fs::read_dir("/proc").unwrap();
+        pids.filter_map(|entry| {
+            let entry = entry.ok()?;
+            let pid = entry.file_name().to_str()?.parse().ok()?;
+            let cwd = fs::read_link(entry.path().join("cwd")).ok()?;
+            cwd.starts_with(&self.0).then_some(pid)
+        })
+        .collect()
+    }
+
+    /// Its files, without those that say nothing of machines.
+    pub(crate) fn config(&self) -> QemuConfig {
+        let mut config = QemuConfig::new(&self.0);
+        config.accelerator = Accelerator::Tcg;
+        config
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        for pid in self.processes() {
+            kill(pid);
+        }
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+pub(crate) fn kill(pid: i32) {
+    // It may have ended by itself.
+    let _ = kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL);
+}
+
+/// A node, called in memory.
+pub(crate) struct Node {
+    pub(crate) vms: VmsClient,
+    pub(crate) host: VmHost<Qemu>,
+    pub(crate) folder: Folder,
+}
+
+impl Node {
+    /// `None` where there is no QEMU.
+    pub(crate) async fn new() -> Option<Self> {
+        if !installed(QEMU) {
+            return None;
+        }
+        Some(Self::of(Folder::new()).await)
+    }
+
+    pub(crate) async fn of(folder: Folder) -> Self {
+        let qemu = Qemu::open(folder.config()).unwrap();
+        let host = VmHost::open(&folder.0, qemu).await.unwrap();
+        let router = Router::new().add(host.server());
+        Self {
+            vms: VmsClient::new(Channel::new(Memory::new(router))),
+            host,
+            folder,
+        }
+    }
+
+    /// The same folder, by a new daemon.
+    pub(crate) async fn again(self) -> Self {
+        self.host.close().await;
+        Self::of(self.folder).await
+    }
+
+    pub(crate) async fn running(&self, name: &str) -> Vm {
+        self.vms
+            .create(name.into(), nano(), Change::default())
+            .await
+            .unwrap();
+        self.vms
+            .start(name.into(), Change::default())
+            .await
+            .unwrap();
+        until(&self.vms, name, VmState::Running).await
+    }
+}
+
+/// A machine with the tiny guest.
+pub(crate) fn nano() -> VmSpec {
+    VmSpec {
+        cpus: 1,
+        memory_bytes: 32 << 20,
+        kernel: Some(KernelBoot {
+            kernel: "nano.elf".into(),
+            ..KernelBoot::default()
+        }),
+        ..VmSpec::default()
+    }
+}
+
+/// Waits until a machine is so, as its watchers see it.
+#[track_caller]
+pub(crate) fn until(vms: &VmsClient, name: &str, state: VmState) -> impl Future<Output = Vm> {
+    until_it(vms, name, move |vm| vm.state == state)
+}
+
+/// Waits until this holds of a machine.
+#[track_caller]
+pub(crate) fn until_it(
+    vms: &VmsClient,
+    name: &str,
+    holds: impl Fn(&Vm) -> bool,
+) -> impl Future<Output = Vm> {
+    let (vms, name) = (vms.clone(), name.to_owned());
+    let caller = std::panic::Location::caller();
+    async move {
+        let mut last = None;
+        let found = async {
+            let mut events = vms.watch(None).await.unwrap();
+            while let Some(item) = events.next().await {
+                if let VmEvent::Changed(vm) = item.unwrap().event
+                    && vm.name == name
+                {
+                    if holds(&vm) {
+                        return *vm;
+                    }
+                    last = Some(*vm);
+                }
+            }
+            panic!("the watch of {name} ended at {caller}");
+        };
+        match tokio::time::timeout(LONG, found).await {
+            Ok(vm) => vm,
+            Err(_) => panic!("{name} is {last:?} after {LONG:?}, at {caller}"),
+        }
+    }
+}
+
+/// Waits until a machine is gone.
+pub(crate) async fn until_gone(vms: &VmsClient, name: &str) {
+    let mut events = soon(vms.watch(None)).await.unwrap();
+    let mut there = false;
+    loop {
+        let WatchResponse { event, .. } = soon(events.next()).await.unwrap().unwrap();
+        match event {
+            VmEvent::Changed(vm) if vm.name == name => there = true,
+            VmEvent::Removed(gone) if gone == name => return,
+            VmEvent::Synced if !there => return,
+            _ => {}
+        }
+    }
+}
+
+/// A console that is read and typed at.
+pub(crate) struct Terminal {
+    input: blixard_rpc::call::Sender<ConsoleRequest>,
+    output: Streaming<ConsoleResponse>,
+    said: Vec<u8>,
+}
+
+impl Terminal {
+    pub(crate) async fn of(vms: &VmsClient, name: &str) -> Self {
+        let (input, requests) = Streaming::channel(4);
+        let first = ConsoleRequest {
+            name: name.into(),
+            data: Bytes::new(),
+        };
+        input.send(first).await.unwrap();
+        Self {
+            input,
+            output: soon(vms.console(requests)).await.unwrap(),
+            said: Vec::new(),
+        }
+    }
+
+    pub(crate) async fn send(&self, data: &'static str) {
+        let data = Bytes::from_static(data.as_bytes());
+        let name = String::new();
+        self.input
+            .send(ConsoleRequest { name, data })
+            .await
+            .unwrap();
+    }
+
+    /// Reads until this was said.
+    pub(crate) async fn expect(&mut self, text: &str) {
+        let found = |said: &[u8]| said.windows(text.len()).any(|part| part == text.as_bytes());
+        while !found(&self.said) {
+            let next = tokio::time::timeout(LONG, self.output.next()).await;
+            let next = next.unwrap_or_else(|_| panic!("no {text:?}"));
+            self.said.extend_from_slice(&next.unwrap().unwrap().data);
+        }
+        self.said.clear();
+    }
+
+    /// Reads to the end.
+    pub(crate) async fn end(mut self) -> Vec<u8> {
+        while let Some(item) = soon(self.output.next()).await {
+            self.said.extend_from_slice(&item.unwrap().data);
+        }
+        self.said
+    }
+}
+
+/// Longer than anything takes on a machine that does much else.
+const LONG: Duration = Duration::from_secs(60);
+
+pub(crate) fn is_there(path: &Path) -> bool {
+    path.exists()
+}
