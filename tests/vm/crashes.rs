@@ -1,1 +1,110 @@
-//! .
+//! A guest or its process ends, and those who watch learn it at once, and why.
+
+use std::time::{Duration, Instant};
+
+use blixard_rpc::Streaming;
+use blixard_services::vm::{Cause, Change, DesiredState, VmEvent, VmState, Vms, WatchResponse};
+use blixard_tests::net::soon;
+
+use crate::node::{Node, Terminal, kill, until};
+
+/// What takes much longer than it should; the machine may do much else meanwhile.
+const AT_ONCE: Duration = Duration::from_secs(2);
+
+async fn next_state(
+    events: &mut Streaming<WatchResponse>,
+    name: &str,
+    after: VmState,
+) -> (VmState, Cause, String) {
+    loop {
+        if let VmEvent::Changed(vm) = soon(events.next()).await.unwrap().unwrap().event
+            && vm.name == name
+            && vm.state != after
+        {
+            let reason = vm.reason.unwrap_or_default();
+            return (vm.state, reason.cause, reason.message);
+        }
+    }
+}
+
+#[tokio::test]
+async fn watchers_learn_at_once_how_it_ended() {
+    let Some(node) = Node::new().await else {
+        return;
+    };
+    let kinds = [
+        ("x", VmState::Failed, Cause::GuestPanic),
+        ("o", VmState::Stopping, Cause::GuestShutdown),
+        ("kill", VmState::Failed, Cause::Killed),
+        ("term", VmState::Failed, Cause::Killed),
+    ];
+    let mut took = Vec::new();
+    for (how, state, cause) in kinds {
+        for turn in 0..3 {
+            let name = format!("{how}{turn}");
+            let vm = node.running(&name).await;
+            let mut terminal = Terminal::of(&node.vms, &name).await;
+            terminal.expect("READY").await;
+            let mut events = node.vms.watch(Some(vm.version)).await.unwrap();
+            let pid = vm.process.unwrap().pid as i32;
+            let before = Instant::now();
+            match how {
+                "kill" => kill(pid),
+                "term" => rustix::process::kill_process(
+                    rustix::process::Pid::from_raw(pid).unwrap(),
+                    rustix::process::Signal::TERM,
+                )
+                .unwrap(),
+                how => terminal.send(how).await,
+            }
+            let (seen, why, message) = next_state(&mut events, &name, VmState::Running).await;
+            took.push(before.elapsed());
+            assert_eq!((seen, why), (state, cause), "{how}: {message}");
+            if how == "kill" {
+                assert!(message.contains("signal 9"), "{message}");
+            }
+            if cause == Cause::GuestShutdown {
+                let stopped = until(&node.vms, &name, VmState::Stopped).await;
+                assert_eq!(stopped.desired, DesiredState::Stopped);
+                assert_eq!(stopped.reason.unwrap().cause, Cause::GuestShutdown);
+            }
+            assert!(terminal.end().await.len() < 64, "the console ends as well");
+            // And it can be started again.
+            if turn == 0 {
+                node.vms
+                    .start(name.clone(), Change::default())
+                    .await
+                    .unwrap();
+                until(&node.vms, &name, VmState::Running).await;
+                node.vms
+                    .delete(name, true, Change::default())
+                    .await
+                    .unwrap();
+            }
+        }
+    }
+    took.sort();
+    println!(
+        "from the crash to the watch event: median {:?}, worst {:?} of {}",
+        took[took.len() / 2],
+        took[took.len() - 1],
+        took.len()
+    );
+    assert!(took[took.len() - 1] < AT_ONCE, "{took:?}");
+}
+
+#[tokio::test]
+async fn a_process_that_answers_nothing_is_killed_by_a_stop() {
+    let Some(node) = Node::new().await else {
+        return;
+    };
+    let vm = node.running("a").await;
+    let pid = rustix::process::Pid::from_raw(vm.process.unwrap().pid as i32).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::STOP).unwrap();
+    node.vms
+        .stop("a".into(), Some(Duration::ZERO), Change::default())
+        .await
+        .unwrap();
+    until(&node.vms, "a", VmState::Stopped).await;
+    assert_eq!(node.folder.processes(), Vec::<i32>::new());
+}

@@ -235,7 +235,6 @@ async fn what_runs_guests_is_found_out() {
     std::fs::remove_file(&note).unwrap();
     let refused = Qemu::open(config).unwrap().accelerator().await.unwrap_err();
     assert!(refused.message().contains("nano.elf"), "{refused}");
-    assert!(!QEMU.is_empty());
 }
 
 #[tokio::test]

@@ -172,15 +172,20 @@ pub(crate) fn until_it(
 /// Waits until a machine is gone.
 pub(crate) async fn until_gone(vms: &VmsClient, name: &str) {
     let mut events = soon(vms.watch(None)).await.unwrap();
-    let mut there = false;
-    loop {
-        let WatchResponse { event, .. } = soon(events.next()).await.unwrap().unwrap();
-        match event {
-            VmEvent::Changed(vm) if vm.name == name => there = true,
-            VmEvent::Removed(gone) if gone == name => return,
-            VmEvent::Synced if !there => return,
-            _ => {}
+    let mut last = None;
+    let gone = async {
+        loop {
+            let WatchResponse { event, .. } = events.next().await.unwrap().unwrap();
+            match event {
+                VmEvent::Changed(vm) if vm.name == name => last = Some(vm),
+                VmEvent::Removed(gone) if gone == name => return,
+                VmEvent::Synced if last.is_none() => return,
+                _ => {}
+            }
         }
+    };
+    if tokio::time::timeout(LONG, gone).await.is_err() {
+        panic!("{name} is not gone after {LONG:?}, but {last:?}");
     }
 }
 

@@ -76,8 +76,8 @@ pub enum GuestState {
     Prelaunch,
     /// It runs.
     Running,
-    /// It is held.
-    Paused,
+    /// It is held; for this reason if nobody asked for it.
+    Paused(Option<String>),
     /// It is at its end, though its process is there.
     Ended(Reason),
     /// Its process does not say.
@@ -89,8 +89,8 @@ pub enum GuestState {
 pub enum GuestEvent {
     /// It runs.
     Running,
-    /// It is held, for this reason if it was not asked for.
-    Paused(String),
+    /// It is held; for this reason if nobody asked for it.
+    Paused(Option<String>),
     /// It is at its end; its process is still there.
     Ended(Reason),
     /// Its process is gone. Nothing comes after this.

@@ -1,11 +1,15 @@
 //! [`VmHost`]: the machines of this node, and the service that answers for them.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::Path,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use blixard_rpc::{Result, Status, Streaming};
 use futures_util::stream;
 use tokio::{
-    sync::mpsc,
+    sync::{Notify, mpsc},
     task::{AbortHandle, JoinHandle, JoinSet},
 };
 use uuid::Uuid;
@@ -45,12 +49,18 @@ struct Inner<H> {
     hypervisor: Arc<H>,
     records: Records,
     consoles: Consoles,
-    keepers: JoinHandle<()>,
+    /// Says that the keepers are to let go.
+    stop: Arc<Notify>,
+    /// Until it was waited for.
+    keepers: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl<H> Drop for Inner<H> {
     fn drop(&mut self) {
-        self.keepers.abort();
+        // Who panicked has not taken it.
+        if let Ok(Some(keepers)) = self.keepers.get_mut() {
+            keepers.abort();
+        }
     }
 }
 
@@ -71,13 +81,16 @@ impl<H: Hypervisor> VmHost<H> {
         let consoles = Consoles::default();
         let (sender, mut kept) = mpsc::unbounded_channel();
         let records = Records::open(folder.join(FILE), sender).await?;
+        let stop = Arc::new(Notify::new());
         let keepers = {
             let (hypervisor, records, consoles) =
                 (Arc::clone(&hypervisor), records.clone(), consoles.clone());
+            let stop = Arc::clone(&stop);
             async move {
                 let mut keepers = JoinSet::new();
                 loop {
                     tokio::select! {
+                        () = stop.notified() => return keepers.shutdown().await,
                         next = kept.recv() => {
                             let Some(kept) = next else { return };
                             let keeper = Keeper::new(
@@ -104,7 +117,8 @@ impl<H: Hypervisor> VmHost<H> {
             hypervisor,
             records,
             consoles,
-            keepers: tokio::spawn(keepers),
+            stop,
+            keepers: Mutex::new(Some(tokio::spawn(keepers))),
         })))
     }
 
@@ -122,7 +136,13 @@ impl<H: Hypervisor> VmHost<H> {
 
     /// Lets go of the machines, which go on. Calls end with `UNAVAILABLE` from here on. Afterwards the folder can be opened again.
     pub async fn close(&self) {
-        self.0.keepers.abort();
+        self.0.stop.notify_one();
+        let keepers = self.0.keepers.lock().expect("no holder panics").take();
+        if let Some(keepers) = keepers {
+            // It has no answer, and a keeper that panicked looks after nothing either.
+            let _ = keepers.await;
+        }
+        self.0.consoles.clear();
         self.0.records.close().await;
     }
 

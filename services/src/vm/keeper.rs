@@ -28,6 +28,11 @@ impl Consoles {
         self.0.lock().expect("no holder panics").get(uuid).cloned()
     }
 
+    /// Lets go of all.
+    pub(super) fn clear(&self) {
+        self.0.lock().expect("no holder panics").clear();
+    }
+
     fn set(&self, uuid: &str, console: Option<&Arc<Console>>) {
         let mut consoles = self.0.lock().expect("no holder panics");
         match console {
@@ -233,10 +238,7 @@ impl<H: Hypervisor> Keeper<H> {
                         }
                     }
                     GuestState::Running => self.observe(Observation::Running).await,
-                    GuestState::Paused => {
-                        let message = "it was found held".to_owned();
-                        self.observe(Observation::Paused(message)).await;
-                    }
+                    GuestState::Paused(why) => self.observe(Observation::Paused(why)).await,
                     GuestState::Ended(reason) => {
                         // It must have, to come to its end.
                         self.observe(Observation::Running).await;
@@ -299,12 +301,16 @@ impl<H: Hypervisor> Keeper<H> {
     async fn saw(&mut self, event: GuestEvent) {
         match event {
             GuestEvent::Running => self.observe(Observation::Running).await,
-            GuestEvent::Paused(message) => self.observe(Observation::Paused(message)).await,
+            GuestEvent::Paused(why) => self.observe(Observation::Paused(why)).await,
             GuestEvent::Ended(reason) => {
                 tracing::info!(machine = %self.id.name, ?reason, "a guest has ended");
                 self.observe(Observation::Ended(reason.clone())).await;
+                // What has failed may be started again by now: that its process is gone would be said of the next one.
+                let stopping = self.now().life.state == VmState::Stopping;
                 self.close().await;
-                self.observe(Observation::Gone(reason)).await;
+                if stopping {
+                    self.observe(Observation::Gone(reason)).await;
+                }
             }
             GuestEvent::Gone(reason) => {
                 tracing::info!(machine = %self.id.name, ?reason, "a machine's process is gone");

@@ -155,8 +155,8 @@ pub enum Request {
 pub enum Observation {
     /// Its guest runs.
     Running,
-    /// Its guest is held.
-    Paused(String),
+    /// Its guest is held; for this reason if nobody asked for it.
+    Paused(Option<String>),
     /// Its guest is at its end; its process may still be there.
     Ended(Reason),
     /// Its process is gone, or could not be started.
@@ -370,16 +370,19 @@ impl Life {
             ) => {
                 self.go(Running, None, now);
             }
-            (Observation::Paused(message), Running | VmState::Unspecified | VmState::Other(_)) => {
-                let reason = if self.desired == DesiredState::Running {
-                    // Else it would be resumed at once, and held at once, for ever.
-                    self.desired = DesiredState::Paused;
-                    Some(Reason {
-                        cause: Cause::Hypervisor,
-                        message,
-                    })
-                } else {
-                    requested()
+            (Observation::Paused(why), Running | VmState::Unspecified | VmState::Other(_)) => {
+                let reason = match why {
+                    None => requested(),
+                    Some(message) => {
+                        // Else it would be resumed at once, and held at once, for ever.
+                        if self.desired == DesiredState::Running {
+                            self.desired = DesiredState::Paused;
+                        }
+                        Some(Reason {
+                            cause: Cause::Hypervisor,
+                            message,
+                        })
+                    }
                 };
                 self.go(Paused, reason, now);
             }
@@ -501,7 +504,9 @@ impl Life {
         self.state = state;
         self.reason = reason;
         self.since = Some(now);
-        if !matches!(state, Starting | Stopping) {
+        // A stop that was asked for while it started is still to come.
+        let to_stop = matches!(self.desired, DesiredState::Stopped | Deleted);
+        if !(matches!(state, Starting | Stopping) || to_stop && self.is_active()) {
             self.stop = None;
         }
     }

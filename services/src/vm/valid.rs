@@ -71,6 +71,13 @@ pub(super) fn spec(spec: &VmSpec) -> Result<()> {
 
 pub(super) fn health_check(check: &HealthCheck) -> Result<()> {
     name("health check", &check.name)?;
+    for time in [check.interval, check.timeout] {
+        if !time.is_zero() && time < LEAST_TIME || time > MAX_TIME {
+            return Err(Status::invalid_argument(format!(
+                "an interval or time-out is {LEAST_TIME:?} to {MAX_TIME:?}, or zero for the usual"
+            )));
+        }
+    }
     let texts = match &check.probe {
         Probe::Http { address, path } => {
             self::address(address)?;
@@ -106,13 +113,6 @@ pub(super) fn health_check(check: &HealthCheck) -> Result<()> {
         return Err(Status::invalid_argument(format!(
             "a text in a health check has at most {MAX_PROBE_BYTES} bytes"
         )));
-    }
-    for time in [check.interval, check.timeout] {
-        if !time.is_zero() && time < LEAST_TIME || time > MAX_TIME {
-            return Err(Status::invalid_argument(format!(
-                "an interval or time-out is {LEAST_TIME:?} to {MAX_TIME:?}, or zero for the usual"
-            )));
-        }
     }
     Ok(())
 }

@@ -280,6 +280,22 @@ fn a_guest_that_powers_off_has_stopped_and_one_that_crashes_has_failed() {
     }
 }
 
+/// Who asks to resume before it is seen that it is held has not been overtaken by that.
+#[test]
+fn what_was_asked_for_last_counts_and_what_nobody_asked_for_stays() {
+    let mut life = life(Running, DesiredState::Running);
+    life.request(Request::Pause, at(0)).unwrap();
+    life.request(Request::Resume, at(0)).unwrap();
+    assert!(life.observe(Observation::Paused(None), None, at(1)));
+    assert_eq!((life.state, life.action()), (Paused, Some(Action::Resume)));
+    life.observe(Observation::Running, None, at(1));
+    assert!(life.observe(Observation::Paused(Some("a disk".into())), None, at(2)));
+    assert_eq!((life.state, life.action()), (Paused, None));
+    assert_eq!(life.reason.as_ref().unwrap().cause, Cause::Hypervisor);
+    assert!(life.request(Request::Resume, at(3)).unwrap());
+    assert_eq!(life.action(), Some(Action::Resume));
+}
+
 #[test]
 fn a_stop_has_phases() {
     let plan = StopPlan {
@@ -328,6 +344,7 @@ fn a_stop_while_it_starts_stops_it_when_it_runs() {
     life.observe(Observation::Running, None, at(2));
     assert!(life.settle(at(2)));
     assert_eq!(life.state, Stopping);
+    assert_eq!(life.stop.unwrap().grace, GRACE, "and not the usual one");
     assert!(!life.settle(at(2)));
 }
 
@@ -468,7 +485,7 @@ fn walks_at_random() {
                         Observation::Gone(because(Cause::StartFailed))
                     }
                 }
-                Some(Action::Pause) => Observation::Paused(String::new()),
+                Some(Action::Pause) => Observation::Paused(None),
                 Some(Action::Resume) => Observation::Running,
                 Some(Action::Stop(plan)) => match plan.phase(at(now)) {
                     (StopPhase::Kill, _) => {

@@ -126,11 +126,7 @@ impl QemuGuest {
         match event["event"].as_str()? {
             "RESUME" => Some(GuestEvent::Running),
             // Whatever ends a guest holds it as well.
-            "STOP" if self.ended.is_none() => Some(GuestEvent::Paused(
-                self.disk_error
-                    .take()
-                    .unwrap_or_else(|| "QEMU holds it".to_owned()),
-            )),
+            "STOP" if self.ended.is_none() => Some(GuestEvent::Paused(self.disk_error.take())),
             "BLOCK_IO_ERROR" => {
                 self.disk_error = Some(format!(
                     "disk {}: {} failed: {}; mend that, then resume",
@@ -226,7 +222,10 @@ impl Guest for QemuGuest {
                 self.end(reason.cause, reason.message.clone());
                 GuestState::Ended(reason)
             }
-            _ => GuestState::Paused,
+            "io-error" => {
+                GuestState::Paused(Some("a disk failed; mend that, then resume".to_owned()))
+            }
+            _ => GuestState::Paused(None),
         }
     }
 
@@ -314,30 +313,37 @@ async fn connect_to(folder: &Path, name: &str) -> io::Result<UnixStream> {
     UnixStream::connect(format!("/proc/self/fd/{number}/{name}")).await
 }
 
-/// Reads and types at a console until it is closed, beside everything else.
+/// Reads and types at a console, beside everything else, until either end is dropped. QEMU talks with one at a time: whoever comes next
+/// waits for that.
 fn console(stream: UnixStream) -> Arc<Console> {
     let (console, mut typed) = Console::new();
     let console = Arc::new(console);
     let (mut reader, mut writer) = stream.into_split();
     let written = Arc::downgrade(&console);
     tokio::spawn(async move {
-        let mut buffer = vec![0; 4096];
-        // Nobody holds the console: its guest was let go.
-        while let Ok(read @ 1..) = reader.read(&mut buffer).await {
-            let Some(console) = written.upgrade() else {
-                return;
-            };
-            console.write(&buffer[..read]);
-        }
-        if let Some(console) = written.upgrade() {
-            console.close();
-        }
-    });
-    tokio::spawn(async move {
-        while let Some(bytes) = typed.recv().await {
-            if writer.write_all(&bytes).await.is_err() {
-                return;
+        let reading = async {
+            let mut buffer = vec![0; 4096];
+            while let Ok(read @ 1..) = reader.read(&mut buffer).await {
+                let Some(console) = written.upgrade() else {
+                    return;
+                };
+                console.write(&buffer[..read]);
             }
+            if let Some(console) = written.upgrade() {
+                console.close();
+            }
+        };
+        // It ends when the console is dropped, for that is who sends.
+        let typing = async {
+            while let Some(bytes) = typed.recv().await {
+                if writer.write_all(&bytes).await.is_err() {
+                    return;
+                }
+            }
+        };
+        tokio::select! {
+            () = reading => {}
+            () = typing => {}
         }
     });
     console
