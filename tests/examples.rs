@@ -98,6 +98,31 @@ fn migration() {
     );
 }
 
+/// Where QEMU is missing it says so, and ends well all the same.
+#[cfg(feature = "vm")]
+#[test]
+fn vm() {
+    let output = run(&mut example("vm"));
+    let expected: &[&str] = if output.contains("install QEMU") {
+        assert!(std::env::var_os("CI").is_none(), "{output}");
+        &["there is no qemu-system-x86_64"]
+    } else {
+        &[
+            "READY",
+            "the guest answers: PONG",
+            "Running -> Paused",
+            "Stopping -> Stopped",
+            "demo is gone",
+        ]
+    };
+    for line in expected {
+        assert!(
+            output.contains(line),
+            "vm did not print {line:?}, but:\n{output}"
+        );
+    }
+}
+
 #[test]
 fn quickstart_over_two_processes() {
     let mut server = Killed(

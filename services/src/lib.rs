@@ -3,6 +3,7 @@
 //!
 //! - [`health`]: `grpc.health.v1.Health`, by which load balancers, orchestrators and peers ask whether a server serves.
 //! - [`raft`]: `blixard.raft.v1.RaftService`, by which the members of a Raft cluster elect a leader and copy its log.
+//! - [`vm`]: `blixard.vm.v1.VmService`, the machines of a node; with the feature `vm-host` it runs them.
 //!
 //! What other languages need of them is in `proto/`, and follows from the traits: `cargo run --example schema -- write services/proto`.
 

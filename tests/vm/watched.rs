@@ -1,8 +1,11 @@
 //! Watching: all that is there, then each change in its order; and from a version on, or a clear answer.
 
+use std::time::Duration;
+
 use blixard_rpc::{Code, Streaming};
 use blixard_services::vm::{
-    Change, MAX_CHANGES_KEPT, Vm, VmEvent, VmState, Vms, WatchResponse, machine::STEPS,
+    Change, HealthCheck, MAX_CHANGES_KEPT, Probe, Vm, VmEvent, VmState, Vms, WatchResponse,
+    machine::STEPS,
 };
 use blixard_tests::net::soon;
 
@@ -22,7 +25,7 @@ async fn every_state_is_seen_in_order() {
     assert_eq!(next(&mut events).await.event, VmEvent::Synced);
     node.running("a").await;
     let change = Change::default;
-    let zero = Some(std::time::Duration::ZERO);
+    let zero = Some(Duration::ZERO);
     node.vms.restart("a".into(), zero, change()).await.unwrap();
     let mut seen: Vec<Vm> = Vec::new();
     let mut version = 0;
@@ -107,17 +110,14 @@ async fn a_reader_who_is_too_slow_is_told() {
     let change = Change::default;
     node.vms.create("a".into(), nano(), change()).await.unwrap();
     let mut slow = node.vms.watch(None).await.unwrap();
-    let check = |number: usize| async move {
-        let check = blixard_services::vm::HealthCheck {
-            name: format!("c{}", number % 8),
-            probe: blixard_services::vm::Probe::Process,
-            interval: std::time::Duration::ZERO,
-            timeout: std::time::Duration::ZERO,
-            failures: 0,
-            successes: 0,
-            disabled: number % 2 == 0,
-        };
-        check
+    let check = |number: usize| HealthCheck {
+        name: format!("c{number}"),
+        probe: Probe::Process,
+        interval: Duration::ZERO,
+        timeout: Duration::ZERO,
+        failures: 0,
+        successes: 0,
+        disabled: false,
     };
     let mut made = 0;
     while made <= MAX_CHANGES_KEPT {
@@ -125,8 +125,7 @@ async fn a_reader_who_is_too_slow_is_told() {
         let all = (0..8).map(|number| {
             let vms = node.vms.clone();
             async move {
-                let added =
-                    vms.add_health_check("a".into(), check(number).await, Change::default());
+                let added = vms.add_health_check("a".into(), check(number), Change::default());
                 let added = added.await.unwrap().changed;
                 let name = format!("c{number}");
                 let removed = vms.remove_health_check("a".into(), name, Change::default());
