@@ -1,7 +1,7 @@
 //! `blixard.vm.v1.VmService`: machines of a node, from their creation to their end.
 //!
 //! The trait ([`Vms`]), its messages and the state machine ([`machine`]) are always here: whoever calls needs no more. With the feature
-//! `vm-host` a node runs machines: [`VmHost`] keeps their records and looks after them, [`Qemu`] runs them.
+//! `vm-host` a node runs machines: `VmHost` keeps their records and looks after them, `Qemu` runs them.
 //!
 //! ```no_run
 //! # #[cfg(feature = "vm-host")]
