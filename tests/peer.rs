@@ -61,6 +61,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
             println!("{address}");
             std::future::pending().await
         }
-        _ => Err("usage: peer serve <PORT> <KEY> [<CALLS>] | peer hang <TICKET> | peer vms <FOLDER>".into()),
+        _ => Err(
+            "usage: peer serve <PORT> <KEY> [<CALLS>] | peer hang <TICKET> | peer vms <FOLDER>"
+                .into(),
+        ),
     }
 }

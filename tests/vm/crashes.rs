@@ -108,3 +108,36 @@ async fn a_process_that_answers_nothing_is_killed_by_a_stop() {
     until(&node.vms, "a", VmState::Stopped).await;
     assert_eq!(node.folder.processes(), Vec::<i32>::new());
 }
+
+/// A process that does not answer is unknown, and known again when it does; so also for a daemon that begins meanwhile.
+#[tokio::test]
+async fn a_process_that_answers_again_is_known_again() {
+    let Some(node) = Node::new().await else {
+        return;
+    };
+    let vm = node.running("a").await;
+    let pid = rustix::process::Pid::from_raw(vm.process.clone().unwrap().pid as i32).unwrap();
+    let signal = |signal| rustix::process::kill_process(pid, signal).unwrap();
+    signal(rustix::process::Signal::STOP);
+    node.vms.pause("a".into(), Change::default()).await.unwrap();
+    until(&node.vms, "a", VmState::Unspecified).await;
+    signal(rustix::process::Signal::CONT);
+    // The pause was on its way, and what is wanted comes about.
+    let paused = until(&node.vms, "a", VmState::Paused).await;
+    assert_eq!(paused.process, vm.process);
+    node.vms
+        .resume("a".into(), Change::default())
+        .await
+        .unwrap();
+    until(&node.vms, "a", VmState::Running).await;
+
+    signal(rustix::process::Signal::STOP);
+    let node = node.again().await;
+    until(&node.vms, "a", VmState::Unspecified).await;
+    signal(rustix::process::Signal::CONT);
+    let running = until(&node.vms, "a", VmState::Running).await;
+    assert_eq!(running.process, vm.process);
+    let mut terminal = Terminal::of(&node.vms, "a").await;
+    terminal.send("p").await;
+    terminal.expect("PONG").await;
+}

@@ -69,6 +69,12 @@ impl Console {
         self.written.send_modify(|_| {});
     }
 
+    /// Whether nothing more will be written.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.lock().over
+    }
+
     /// Types at the console.
     ///
     /// # Errors

@@ -299,6 +299,11 @@ impl<H: Hypervisor> Keeper<H> {
     }
 
     async fn saw(&mut self, event: GuestEvent) {
+        // One that did not answer may have a new one.
+        if let Some(guest) = &self.guest {
+            self.consoles
+                .set(&self.id.uuid.to_string(), Some(guest.console()));
+        }
         match event {
             GuestEvent::Running => self.observe(Observation::Running).await,
             GuestEvent::Paused(why) => self.observe(Observation::Paused(why)).await,

@@ -12,7 +12,7 @@ use serde_json::Value;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::UnixStream,
-    time::timeout,
+    time::{Instant, sleep_until, timeout},
 };
 use uuid::Uuid;
 
@@ -38,6 +38,8 @@ pub struct QemuGuest {
     /// `None` if it does not answer.
     qmp: Option<Qmp>,
     console: Arc<Console>,
+    /// When it is asked again.
+    again: Instant,
     /// What it said of its end, for when its process is gone.
     ended: Option<Reason>,
     /// The last error of a disk: QEMU holds the guest for it.
@@ -89,6 +91,7 @@ impl QemuGuest {
             folder,
             qmp,
             console,
+            again: Instant::now() + AGAIN,
             ended: None,
             disk_error: None,
         })
@@ -232,8 +235,16 @@ impl Guest for QemuGuest {
     async fn event(&mut self) -> GuestEvent {
         loop {
             let Some(qmp) = &mut self.qmp else {
-                let status = self.process.ended().await;
-                return GuestEvent::Gone(self.gone(status));
+                tokio::select! {
+                    biased;
+                    status = self.process.ended() => return GuestEvent::Gone(self.gone(status)),
+                    () = sleep_until(self.again) => {}
+                }
+                self.again = Instant::now() + AGAIN;
+                if let Some(event) = self.reconnect().await {
+                    return event;
+                }
+                continue;
             };
             let event = tokio::select! {
                 // What it says before it goes is read first.
@@ -272,6 +283,27 @@ impl Guest for QemuGuest {
 }
 
 impl QemuGuest {
+    /// Talks again to a process that did not answer: it may have been stopped, or waited for a disk. Answers how its guest is.
+    async fn reconnect(&mut self) -> Option<GuestEvent> {
+        let stream = connect_to(&self.folder, QMP).await.ok()?;
+        self.qmp = Some(Qmp::greet(stream).await.ok()?);
+        if self.console.is_closed()
+            && let Ok(stream) = connect_to(&self.folder, CONSOLE).await
+        {
+            self.console = console(stream);
+        }
+        match self.state().await {
+            GuestState::Running => Some(GuestEvent::Running),
+            GuestState::Prelaunch => Some(GuestEvent::Paused(None)),
+            GuestState::Paused(why) => Some(GuestEvent::Paused(why)),
+            GuestState::Ended(reason) => Some(GuestEvent::Ended(reason)),
+            GuestState::Unreachable(_) => {
+                self.qmp = None;
+                None
+            }
+        }
+    }
+
     fn gone(&mut self, status: Option<String>) -> Reason {
         self.console.close();
         self.ended.take().unwrap_or_else(|| Reason {
@@ -366,6 +398,8 @@ fn how_it_ended(process: &Process, status: Option<String>, folder: &Path) -> Str
     }
 }
 
+/// How long one that does not answer is left alone.
+const AGAIN: Duration = Duration::from_secs(1);
 const POLL: Duration = Duration::from_millis(2);
 /// From the end of a connection to the end of its process, and the other way round.
 const LAST_WORDS: Duration = Duration::from_millis(200);
