@@ -270,3 +270,30 @@ async fn qemu_that_is_missing_or_dies_at_once_is_said_and_nothing_is_left() {
         assert_eq!(folder.processes(), Vec::<i32>::new());
     }
 }
+
+/// From the call to the guest's first words; what it takes on this machine is printed.
+#[tokio::test]
+async fn a_start_is_quick() {
+    let Some(node) = Node::new().await else {
+        return;
+    };
+    let change = Change::default;
+    node.vms.create("a".into(), nano(), change()).await.unwrap();
+    let mut took = Vec::new();
+    for _ in 0..20 {
+        let began = std::time::Instant::now();
+        node.vms.start("a".into(), change()).await.unwrap();
+        until(&node.vms, "a", VmState::Running).await;
+        Terminal::of(&node.vms, "a").await.expect("READY").await;
+        took.push(began.elapsed());
+        let zero = Some(Duration::ZERO);
+        node.vms.stop("a".into(), zero, change()).await.unwrap();
+        until(&node.vms, "a", VmState::Stopped).await;
+    }
+    took.sort();
+    println!(
+        "start to READY: median {:?}, p95 {:?} of 20",
+        took[10], took[18]
+    );
+    assert!(took[10] < Duration::from_secs(5), "{took:?}");
+}
