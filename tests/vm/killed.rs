@@ -20,14 +20,20 @@ use crate::node::{Folder, QEMU, nano, until_gone, until_it};
 const NAMES: [&str; 3] = ["a", "b", "c"];
 
 /// The daemon, as a process of its own.
-struct Daemon {
+pub(crate) struct Daemon {
     child: Child,
-    vms: VmsClient,
+    pub(crate) vms: VmsClient,
 }
 
 impl Daemon {
-    fn begin(folder: &Folder) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_peer"))
+    pub(crate) fn begin(folder: &Folder) -> Self {
+        Self::begin_by(Command::new("env"), folder)
+    }
+
+    /// By a program that becomes the one that its last arguments name.
+    pub(crate) fn begin_by(mut program: Command, folder: &Folder) -> Self {
+        let mut child = program
+            .arg(env!("CARGO_BIN_EXE_peer"))
             .arg("vms")
             .arg(&folder.0)
             .stdout(Stdio::piped())
@@ -44,7 +50,7 @@ impl Daemon {
         }
     }
 
-    fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }

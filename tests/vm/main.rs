@@ -4,6 +4,7 @@
 
 mod adopted;
 mod crashes;
+mod full;
 mod guest;
 mod health;
 mod killed;

@@ -89,7 +89,12 @@ impl Node {
     }
 
     pub(crate) async fn of(folder: Folder) -> Self {
-        let qemu = Qemu::open(folder.config()).unwrap();
+        let config = folder.config();
+        Self::with(folder, config).await
+    }
+
+    pub(crate) async fn with(folder: Folder, config: QemuConfig) -> Self {
+        let qemu = Qemu::open(config).unwrap();
         let host = VmHost::open(&folder.0, qemu).await.unwrap();
         let router = Router::new().add(host.server());
         Self {
@@ -162,9 +167,9 @@ pub(crate) fn until_it(
             }
             panic!("the watch of {name} ended at {caller}");
         };
-        match tokio::time::timeout(LONG, found).await {
-            Ok(vm) => vm,
-            Err(_) => panic!("{name} is {last:?} after {LONG:?}, at {caller}"),
+        match long(found).await {
+            Some(vm) => vm,
+            None => panic!("{name} is {last:?} after {LONG:?}, at {caller}"),
         }
     }
 }
@@ -184,7 +189,7 @@ pub(crate) async fn until_gone(vms: &VmsClient, name: &str) {
             }
         }
     };
-    if tokio::time::timeout(LONG, gone).await.is_err() {
+    if long(gone).await.is_none() {
         panic!("{name} is not gone after {LONG:?}, but {last:?}");
     }
 }
@@ -224,8 +229,8 @@ impl Terminal {
     pub(crate) async fn expect(&mut self, text: &str) {
         let found = |said: &[u8]| said.windows(text.len()).any(|part| part == text.as_bytes());
         while !found(&self.said) {
-            let next = tokio::time::timeout(LONG, self.output.next()).await;
-            let next = next.unwrap_or_else(|_| panic!("no {text:?}"));
+            let next = long(self.output.next()).await;
+            let next = next.unwrap_or_else(|| panic!("no {text:?}"));
             self.said.extend_from_slice(&next.unwrap().unwrap().data);
         }
         self.said.clear();
@@ -240,8 +245,19 @@ impl Terminal {
     }
 }
 
-/// Longer than anything takes on a machine that does much else.
+/// Longer than anything takes on a machine that does much else. What is suspended meanwhile, and all its guests, loses a small part of it.
 const LONG: Duration = Duration::from_secs(60);
+
+/// Waits for what may take long; `None` if it takes too long.
+pub(crate) async fn long<F: Future>(future: F) -> Option<F::Output> {
+    let mut future = std::pin::pin!(future);
+    for _ in 0..60 {
+        if let Ok(done) = tokio::time::timeout(LONG / 60, &mut future).await {
+            return Some(done);
+        }
+    }
+    None
+}
 
 pub(crate) fn is_there(path: &Path) -> bool {
     path.exists()

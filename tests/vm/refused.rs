@@ -85,6 +85,10 @@ async fn sizes_and_images() {
     fs::write(node.folder.0.join("secret"), "secret").unwrap();
     symlink("../secret", images.join("link")).unwrap();
     fs::write(images.join("raw"), vec![0; 1 << 20]).unwrap();
+    fs::write(images.join("two,files"), "").unwrap();
+    fs::write(images.join("two words"), "").unwrap();
+    let huge = fs::File::create(images.join("huge")).unwrap();
+    huge.set_len(1 << 40).unwrap();
     for (name, arguments) in [
         ("good", vec!["-f", "qcow2"]),
         ("backed", vec!["-f", "qcow2", "-b", "raw", "-F", "raw"]),
@@ -103,6 +107,14 @@ async fn sizes_and_images() {
     let kernel = |kernel: &str| VmSpec {
         kernel: Some(KernelBoot {
             kernel: kernel.into(),
+            ..KernelBoot::default()
+        }),
+        ..nano()
+    };
+    let initrd = |initrd: &str| VmSpec {
+        kernel: Some(KernelBoot {
+            kernel: "nano.elf".into(),
+            initrd: initrd.into(),
             ..KernelBoot::default()
         }),
         ..nano()
@@ -148,6 +160,13 @@ async fn sizes_and_images() {
         (kernel("link"), InvalidArgument),
         (kernel("nano.elf\0"), InvalidArgument),
         (kernel(&"x/".repeat(1000)), InvalidArgument),
+        // QEMU would read it whole.
+        (kernel("huge"), InvalidArgument),
+        (initrd("huge"), InvalidArgument),
+        (initrd("../secret"), InvalidArgument),
+        // QEMU would take it for two files, the second of which lies anywhere.
+        (initrd("two,files"), InvalidArgument),
+        (initrd("two words"), InvalidArgument),
         (disk("raw", DiskFormat::Unspecified), InvalidArgument),
         (disk("raw", DiskFormat::Other(9)), InvalidArgument),
         (disk("raw", DiskFormat::Qcow2), InvalidArgument),
@@ -371,6 +390,82 @@ async fn a_change_is_made_once_for_its_id_and_at_its_version_alone() {
     );
 }
 
+/// An answer that is sent again is the same, whatever has become of what was asked for.
+#[tokio::test]
+async fn a_creation_is_answered_the_same_when_its_image_is_gone() {
+    let Some(node) = Node::new().await else {
+        return;
+    };
+    let create = || node.vms.create("a".into(), nano(), Change::id("1"));
+    let created = create().await.unwrap();
+    fs::remove_file(node.folder.0.join("images/nano.elf")).unwrap();
+    assert_eq!(create().await.unwrap(), created);
+    node.vms.delete("a".into(), true, change()).await.unwrap();
+    crate::node::until_gone(&node.vms, "a").await;
+    assert_eq!(create().await.unwrap(), created);
+    refused(
+        node.vms.create("a".into(), nano(), Change::id("2")).await,
+        Code::NotFound,
+    );
+}
+
+/// What is forwarded is all of a guest's network: it does not reach what listens on the node.
+#[tokio::test]
+async fn a_guest_reaches_nothing_by_itself() {
+    let Some(node) = Node::new().await else {
+        return;
+    };
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let node_port = free.local_addr().unwrap().port();
+    drop(free);
+    let ports = vec![PortForward {
+        node_port,
+        guest_port: 80,
+    }];
+    let spec = VmSpec { ports, ..nano() };
+    node.vms.create("a".into(), spec, change()).await.unwrap();
+    node.vms.start("a".into(), change()).await.unwrap();
+    let vm = until(&node.vms, "a", VmState::Running).await;
+    std::net::TcpStream::connect(("127.0.0.1", node_port)).unwrap();
+    let pid = vm.process.unwrap().pid;
+    let arguments = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap();
+    let networks: Vec<&str> = arguments
+        .split('\0')
+        .skip_while(|argument| *argument != "-netdev")
+        .skip(1)
+        .step_by(2)
+        .take(1)
+        .collect();
+    let expected = format!("user,id=net0,restrict=on,hostfwd=tcp:127.0.0.1:{node_port}-:80");
+    assert_eq!(networks, [expected]);
+}
+
+/// A program that only starts QEMU would be taken for it, and end without it.
+#[tokio::test]
+async fn what_is_not_qemu_itself_is_refused_and_leaves_no_process() {
+    if !blixard_tests::tools::installed(crate::node::QEMU) {
+        return;
+    }
+    let folder = crate::node::Folder::new();
+    let mut config = folder.config();
+    config.binary = folder.0.join("wrapper");
+    let script = "#!/bin/sh\nqemu-system-x86_64 \"$@\"\nexit 0\n";
+    fs::write(&config.binary, script).unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(&config.binary, mode).unwrap();
+    let node = Node::with(folder, config).await;
+    node.vms.create("a".into(), nano(), change()).await.unwrap();
+    // Twice: the first has left nothing that the second stumbles on.
+    for _ in 0..2 {
+        node.vms.start("a".into(), change()).await.unwrap();
+        let failed = until(&node.vms, "a", VmState::Failed).await;
+        let message = failed.reason.unwrap().message;
+        assert!(message.contains("is to be QEMU itself"), "{message}");
+    }
+    node.vms.delete("a".into(), false, change()).await.unwrap();
+    crate::node::until_gone(&node.vms, "a").await;
+}
+
 #[tokio::test]
 async fn health_checks_and_recoveries() {
     let Some(node) = Node::new().await else {
@@ -402,11 +497,14 @@ async fn health_checks_and_recoveries() {
         http("", "/"),
         http("host", "/"),
         http("host:0", "/"),
-        http("host:80", "no-slash"),
-        http("host:80", "/ HTTP/1.1\r\nX: y"),
+        http("127.0.0.1:80", "no-slash"),
+        http("127.0.0.1:80", "/ HTTP/1.1\r\nX: y"),
         http("ho\nst:80", "/"),
-        http("host:80", &format!("/{}", "x".repeat(1000))),
-        tcp("host:70000"),
+        http("127.0.0.1:80", &format!("/{}", "x".repeat(1000))),
+        tcp("127.0.0.1:70000"),
+        // To look a name up may take for ever.
+        tcp("localhost:80"),
+        http("example.org:80", "/"),
         console("p", ""),
         console("p", &"x".repeat(1000)),
         Probe::Unknown,

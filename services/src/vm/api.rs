@@ -66,7 +66,7 @@ pub trait Vms {
     #[rpc(idempotent, max_message = "256 KiB")]
     async fn get(&self, #[tag(1)] name: String) -> Result<GetResponse>;
 
-    /// How the machines are, by name: a page of at most 500, which begins where the page before says; the first with nothing.
+    /// How the machines are, by name: a page of at most 200, which begins where the page before says; the first with nothing.
     #[rpc(idempotent)]
     async fn list(&self, #[tag(1)] page: String) -> Result<ListResponse>;
 
@@ -79,6 +79,7 @@ pub trait Vms {
 
     /// The console of a machine that has a process: what it said last, up to 64 KiB, then what it says and what is typed. It ends
     /// when the machine does; the end of what is typed ends nothing.
+    #[rpc(max_message = "64 KiB")]
     async fn console(&self, input: Streaming<ConsoleRequest>)
     -> Result<Streaming<ConsoleResponse>>;
 

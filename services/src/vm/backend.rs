@@ -67,6 +67,8 @@ pub enum Adoption<G> {
     Found(G, GuestState),
     /// None, and what was found instead.
     Gone(String),
+    /// It cannot be said, and why: it is asked again in a while. There may be a process.
+    Unclear(String),
 }
 
 /// How a guest is.

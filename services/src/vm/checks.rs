@@ -12,7 +12,7 @@ use tokio::{
 };
 
 use super::{
-    console::Console,
+    console::{Console, Heard},
     messages::{HealthCheck, Probe, VmHealth, VmState},
     record::Record,
 };
@@ -69,6 +69,8 @@ impl Checking {
                 .health_checks
                 .iter()
                 .filter(|status| !status.check.disabled)
+                // What was heard needs no asking any more.
+                .filter(|status| !record.heard.contains(&status.check.name))
                 .map(|status| status.check.clone())
                 .collect(),
             _ => Vec::new(),
@@ -88,6 +90,11 @@ impl Checking {
             let (sender, console) = (self.sender.clone(), console.map(Arc::clone));
             self.checks.push((check.clone(), tally));
             self.tasks.spawn(async move {
+                if check.is_heard_once()
+                    && let Some(console) = &console
+                {
+                    return listen(&check, console, place, &sender).await;
+                }
                 loop {
                     sleep(or(check.interval, INTERVAL)).await;
                     let result = ask(&check, console.as_ref()).await;
@@ -140,7 +147,10 @@ impl Tally {
         let limit = |limit: u32, usual: u32| if limit == 0 { usual } else { limit };
         let (count, limit, verdict) = if ok {
             self.failures = 0;
-            let limit = limit(check.successes, SUCCESSES);
+            let limit = match check.is_heard_once() {
+                true => 1,
+                false => limit(check.successes, SUCCESSES),
+            };
             (&mut self.successes, limit, VmHealth::Healthy)
         } else {
             self.successes = 0;
@@ -153,6 +163,30 @@ impl Tally {
         }
         self.health = verdict;
         Some(verdict)
+    }
+}
+
+/// Listens for what is said once, without a gap; each time that an answer would be due and it was not said is a failure.
+async fn listen(check: &HealthCheck, console: &Console, place: usize, sender: &mpsc::Sender<Said>) {
+    let Probe::Console { pattern, .. } = &check.probe else {
+        return;
+    };
+    let patience = or(check.interval, INTERVAL) + or(check.timeout, TIMEOUT);
+    let mut heard = std::pin::pin!(console.appears(pattern.as_bytes(), 0));
+    loop {
+        let result = match timeout(patience, &mut heard).await {
+            Ok(true) => Ok(()),
+            // Its machine has ended, or its process does not answer.
+            Ok(false) => return,
+            // It may have been said before.
+            Err(_) if console.heard() == Heard::Later => continue,
+            Err(_) => Err("its console has not said it yet".to_owned()),
+        };
+        let over = result.is_ok();
+        let result = Asked::Answered(result);
+        if sender.send(Said { place, result }).await.is_err() || over {
+            return;
+        }
     }
 }
 
@@ -169,15 +203,12 @@ async fn ask(check: &HealthCheck, console: Option<&Arc<Console>>) -> Asked {
                 let Some(console) = console else {
                     return Err("it has no console".to_owned());
                 };
-                let mut from = 0;
-                if !send.is_empty() {
-                    from = console.written();
-                    let typed = Bytes::copy_from_slice(send.as_bytes());
-                    console
-                        .send(typed)
-                        .await
-                        .map_err(|status| status.message().to_owned())?;
-                }
+                let from = console.written();
+                let typed = Bytes::copy_from_slice(send.as_bytes());
+                console
+                    .send(typed)
+                    .await
+                    .map_err(|status| status.message().to_owned())?;
                 match console.appears(pattern.as_bytes(), from).await {
                     true => Ok(()),
                     false => Err("its console is closed".to_owned()),

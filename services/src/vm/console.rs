@@ -13,8 +13,18 @@ use tokio::sync::{mpsc, watch};
 /// So much of what a guest wrote last is kept.
 pub const CONSOLE_KEPT_BYTES: usize = 64 * 1024;
 
+/// From when on a console heard its guest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// All that it ever said.
+    FromStart,
+    /// It may have said something before, which nobody knows.
+    Later,
+}
+
 /// The console of a guest.
 pub struct Console {
+    heard: Heard,
     kept: Mutex<Kept>,
     /// How many bytes were written so far; wakes the readers.
     written: watch::Sender<u64>,
@@ -40,9 +50,10 @@ impl fmt::Debug for Console {
 impl Console {
     /// A console, and where what is typed comes out.
     #[must_use]
-    pub fn new() -> (Self, mpsc::Receiver<Bytes>) {
+    pub fn new(heard: Heard) -> (Self, mpsc::Receiver<Bytes>) {
         let (typed, receiver) = mpsc::channel(TYPED_QUEUED);
         let console = Self {
+            heard,
             kept: Mutex::default(),
             written: watch::Sender::new(0),
             typed,
@@ -84,6 +95,12 @@ impl Console {
         sent.map_err(|_| Status::unavailable("the console is closed: its machine has ended"))
     }
 
+    /// From when on it heard its guest.
+    #[must_use]
+    pub const fn heard(&self) -> Heard {
+        self.heard
+    }
+
     /// How many bytes were written so far.
     #[must_use]
     pub fn written(&self) -> u64 {
@@ -113,21 +130,27 @@ impl Console {
         }
     }
 
-    /// Waits until this appears in what was written from this byte on; `false` if it cannot any more.
+    /// Waits until this appears in what was written from this byte on, as far as that is kept; `false` if it cannot any more.
     pub async fn appears(&self, pattern: &[u8], from: u64) -> bool {
         let mut written = self.written.subscribe();
+        let mut from = from;
         loop {
             written.borrow_and_update();
             {
-                let mut kept = self.lock();
-                let skip = usize::try_from(from.saturating_sub(kept.before)).unwrap_or(usize::MAX);
-                let bytes = kept.bytes.make_contiguous().get(skip..).unwrap_or_default();
+                let kept = self.lock();
+                let skip = from.saturating_sub(kept.before);
+                let skip = usize::try_from(skip).unwrap_or(usize::MAX);
+                let skip = skip.min(kept.bytes.len());
+                let bytes: Vec<u8> = kept.bytes.range(skip..).copied().collect();
                 if pattern.is_empty() || bytes.windows(pattern.len()).any(|part| part == pattern) {
                     return true;
                 }
                 if kept.over {
                     return false;
                 }
+                // All but what may be its beginning was searched.
+                let end = kept.before + kept.bytes.len() as u64;
+                from = from.max(end.saturating_sub(pattern.len() as u64 - 1));
             }
             if written.changed().await.is_err() {
                 return false;
@@ -140,4 +163,36 @@ impl Console {
     }
 }
 
-const TYPED_QUEUED: usize = 64;
+/// So many messages of what is typed wait for a guest that does not read.
+const TYPED_QUEUED: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    /// What is looked for may come in pieces, and long after what is kept has gone round.
+    #[tokio::test]
+    async fn what_is_looked_for_is_found_however_it_comes() {
+        let (console, _typed) = Console::new(Heard::FromStart);
+        let noise = vec![b'.'; CONSOLE_KEPT_BYTES - 3];
+        {
+            let mut found = Box::pin(console.appears(b"login:", 0));
+            for said in [b"login".as_slice(), &noise, &noise, b"lo", b"gi", b"n"] {
+                console.write(said);
+                assert_eq!(found.as_mut().now_or_never(), None);
+            }
+            console.write(b":");
+            assert_eq!(found.now_or_never(), Some(true));
+        }
+        // Only what comes from here on.
+        let from = console.written();
+        let mut found = Box::pin(console.appears(b"login:", from));
+        assert_eq!(found.as_mut().now_or_never(), None);
+        console.write(b"ogin:");
+        assert_eq!(found.as_mut().now_or_never(), None);
+        console.close();
+        assert_eq!(found.now_or_never(), Some(false));
+    }
+}

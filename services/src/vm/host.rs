@@ -27,7 +27,7 @@ use super::{
         StartResponse, StopResponse, Vm, VmHealth, VmSpec, WatchResponse,
     },
     record::Record,
-    records::{Answer, MAX_MACHINES, Records, missing},
+    records::{Answer, Records, missing},
     valid,
 };
 
@@ -190,14 +190,15 @@ impl<H: Hypervisor> Vms for VmHost<H> {
     async fn create(&self, name: String, spec: VmSpec, change: Change) -> Result<CreateResponse> {
         valid::name("machine", &name)?;
         valid::spec(&spec)?;
-        // One that is there needs no image any more that it was made of.
+        // Whether it could be made counts only if it is to be made: one that is there needs no image any more, and an answer that is sent
+        // again is the same whatever has become of the images.
         let known = self.0.records.get(&name);
-        if !known.is_ok_and(|record| record.spec == spec) {
-            self.0.hypervisor.check(&spec).await?;
-        }
+        let possible = match known {
+            Ok(record) if record.spec == spec => Ok(()),
+            _ => self.0.hypervisor.check(&spec).await,
+        };
         let asked = format!("Create {spec:?}");
         let named = name.clone();
-        let total = self.0.records.len();
         let edit = move |record: Option<&Record>, now| match record {
             Some(record)
                 if record.spec == spec
@@ -211,20 +212,20 @@ impl<H: Hypervisor> Vms for VmHost<H> {
             Some(_) => Err(Status::already_exists(format!(
                 "there is a machine {named} with another spec: delete it first, or use another name"
             ))),
-            None if total >= MAX_MACHINES => Err(Status::resource_exhausted(format!(
-                "this node has {MAX_MACHINES} machines: delete one first"
-            ))),
-            None => Ok(Some(Record {
-                name: named,
-                uuid: Uuid::new_v4().to_string(),
-                version: 0,
-                spec,
-                created_at: now,
-                life: Life::new(now),
-                health_checks: Vec::new(),
-                recovery: None,
-                process: None,
-            })),
+            None => possible.map(|()| {
+                Some(Record {
+                    name: named,
+                    uuid: Uuid::new_v4().to_string(),
+                    version: 0,
+                    spec,
+                    created_at: now,
+                    life: Life::new(now),
+                    health_checks: Vec::new(),
+                    recovery: None,
+                    process: None,
+                    heard: Vec::new(),
+                })
+            }),
         };
         let answer = self.0.records.change(&name, change, &asked, edit).await?;
         answered!(CreateResponse, answer)

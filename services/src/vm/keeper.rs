@@ -28,9 +28,12 @@ impl Consoles {
         self.0.lock().expect("no holder panics").get(uuid).cloned()
     }
 
-    /// Lets go of all.
+    /// Lets go of all; who reads one is at its end.
     pub(super) fn clear(&self) {
-        self.0.lock().expect("no holder panics").clear();
+        let mut consoles = self.0.lock().expect("no holder panics");
+        for (_, console) in consoles.drain() {
+            console.close();
+        }
     }
 
     fn set(&self, uuid: &str, console: Option<&Arc<Console>>) {
@@ -85,7 +88,9 @@ impl<H: Hypervisor> Keeper<H> {
     }
 
     pub(super) async fn run(mut self) {
-        self.adopt().await;
+        while !self.adopt().await {
+            sleep(RETRY).await;
+        }
         loop {
             let record = Arc::clone(&self.kept.borrow_and_update());
             let console = self.guest.as_ref().map(Guest::console);
@@ -216,8 +221,8 @@ impl<H: Hypervisor> Keeper<H> {
             .await;
     }
 
-    /// Finds what a daemon before this one has left.
-    async fn adopt(&mut self) {
+    /// Finds what a daemon before this one has left; answers whether that is clear.
+    async fn adopt(&mut self) -> bool {
         let record = self.now();
         let recorded = record.process.as_ref();
         let found = self
@@ -265,7 +270,16 @@ impl<H: Hypervisor> Keeper<H> {
                 .await;
             }
             (Adoption::Gone(_), false) => {}
+            (Adoption::Unclear(found), active) => {
+                tracing::warn!(machine = %self.id.name, found, "it is not clear whether a machine has a process");
+                if active {
+                    self.observe(Observation::Unreachable(found)).await;
+                }
+                // One that is not to run can wait: a start of it takes the lock, or says who has it.
+                return !active && record.life.state != VmState::Deleting;
+            }
         }
+        true
     }
 
     async fn stop(&mut self, plan: StopPlan) -> Option<Duration> {
@@ -358,6 +372,10 @@ impl<H: Hypervisor> Keeper<H> {
                 let before = status.clone();
                 status.health = health;
                 status.message.clone_from(&message);
+                if health == VmHealth::Healthy && status.check.is_heard_once() {
+                    record.heard.push(status.check.name.clone());
+                    return true;
+                }
                 *status != before
             })
             .await;

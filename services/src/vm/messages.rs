@@ -51,7 +51,7 @@ pub struct VmSpec {
     pub kernel: Option<KernelBoot>,
     /// Its disks, in order.
     pub disks: Vec<Disk>,
-    /// Ports of the node's loopback that lead to ports of the guest. Without any, it has no network.
+    /// Ports of the node's loopback that lead to ports of the guest. They are all of its network: it reaches nothing by itself.
     pub ports: Vec<PortForward>,
     /// What becomes of it when its guest resets it.
     pub on_reset: ResetPolicy,
@@ -255,10 +255,18 @@ pub struct HealthCheck {
     pub timeout: Duration,
     /// So many failures in a row make it unhealthy; 3 if it is zero.
     pub failures: u32,
-    /// So many successes in a row make it healthy; 1 if it is zero.
+    /// So many successes in a row make it healthy; 1 if it is zero, or if something is waited for that is said once.
     pub successes: u32,
     /// Whether it rests.
     pub disabled: bool,
+}
+
+impl HealthCheck {
+    /// Whether it waits for something that is said once: what was heard stays heard until the machine's process ends.
+    #[must_use]
+    pub fn is_heard_once(&self) -> bool {
+        matches!(&self.probe, Probe::Console { send, .. } if send.is_empty())
+    }
 }
 
 /// What a health check asks.
@@ -267,19 +275,20 @@ pub struct HealthCheck {
 pub enum Probe {
     /// A `GET` by HTTP/1.1 is answered with 200 to 399.
     Http {
-        /// Host and port, as seen from the node.
+        /// IP address and port, as seen from the node: `127.0.0.1:8080`.
         address: String,
         /// What is asked for; `/` if empty.
         path: String,
     },
     /// A connection by TCP can be made.
     Tcp {
-        /// Host and port, as seen from the node.
+        /// IP address and port, as seen from the node: `127.0.0.1:8080`.
         address: String,
     },
     /// Text appears on the console.
     Console {
-        /// What is typed for each check; if empty, it counts what was said since the start.
+        /// What is typed for each check. If empty, nothing is asked: it is healthy from when the text is said, for as long as the
+        /// machine's process lives, and fails until then.
         send: String,
         /// What is to appear.
         pattern: String,

@@ -51,7 +51,7 @@ mod valid;
 
 pub use api::{Vms, VmsClient, VmsServer, VmsService};
 #[cfg(feature = "vm-host")]
-pub use console::{CONSOLE_KEPT_BYTES, Console};
+pub use console::{CONSOLE_KEPT_BYTES, Console, Heard};
 #[cfg(feature = "vm-host")]
 pub use host::VmHost;
 pub use messages::{

@@ -22,6 +22,8 @@ pub(super) struct Record {
     pub(super) health_checks: Vec<HealthCheckStatus>,
     pub(super) recovery: Option<RecoveryPolicy>,
     pub(super) process: Option<VmProcess>,
+    /// The checks that wait for something to be said once, and have heard it since the process began.
+    pub(super) heard: Vec<String>,
 }
 
 impl Record {
@@ -62,11 +64,19 @@ impl Record {
     pub(super) fn tidy(&mut self) {
         if !self.life.is_active() {
             self.process = None;
+            self.heard.clear();
         }
+        self.heard.retain(|name| {
+            let mut checks = self.health_checks.iter().map(|status| &status.check);
+            checks.any(|check| check.name == *name && check.is_heard_once())
+        });
         let runs = self.life.state == VmState::Running;
         for status in &mut self.health_checks {
             if !runs || status.check.disabled {
                 status.health = VmHealth::Unspecified;
+                status.message.clear();
+            } else if self.heard.contains(&status.check.name) {
+                status.health = VmHealth::Healthy;
                 status.message.clear();
             }
         }

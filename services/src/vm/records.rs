@@ -1,7 +1,7 @@
 //! [`Records`]: the machines of a node, as all of its tasks see them. One task changes them: what it shows, and answers, is on disk.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     fmt,
     sync::{Arc, Mutex, MutexGuard},
     time::{Duration, SystemTime},
@@ -66,6 +66,8 @@ struct Published {
     /// The version after which all changes are known.
     known_after: u64,
     version: u64,
+    /// Nothing changes any more.
+    closed: bool,
 }
 
 #[derive(Clone)]
@@ -92,6 +94,16 @@ impl Records {
         kept: mpsc::UnboundedSender<Kept>,
     ) -> Result<Self> {
         let (store, loaded) = blocking(move || Store::open(&path)).await??;
+        let (records, writer, edits) = Self::new(store, loaded, kept);
+        tokio::spawn(writer.run(edits));
+        Ok(records)
+    }
+
+    fn new(
+        store: Store,
+        loaded: Loaded,
+        kept: mpsc::UnboundedSender<Kept>,
+    ) -> (Self, Writer, mpsc::Receiver<Edit>) {
         let Loaded {
             records,
             done,
@@ -110,6 +122,7 @@ impl Records {
                 changes: VecDeque::new(),
                 known_after: version,
                 version,
+                closed: false,
             }),
             version: watch::Sender::new(version),
         });
@@ -124,10 +137,11 @@ impl Records {
             version,
             shared: Arc::clone(&shared),
             kept,
+            doubtful: Doubtful::default(),
+            closing: None,
         };
         let (edits, receiver) = mpsc::channel(EDITS_QUEUED);
-        tokio::spawn(writer.run(receiver));
-        Ok(Self { edits, shared })
+        (Self { edits, shared }, writer, receiver)
     }
 
     /// Makes a change that somebody asks for: once for its request id, and only at the version that it names.
@@ -172,6 +186,18 @@ impl Records {
                 )));
             }
             let edited = edit(record.as_ref(), draft.now)?;
+            if edited.is_some() && record.is_none() {
+                if if_version.is_some() {
+                    return Err(Status::aborted(format!(
+                        "there is no machine {name}, at whatever version: create it without one"
+                    )));
+                }
+                if draft.machines() >= MAX_MACHINES {
+                    return Err(Status::resource_exhausted(format!(
+                        "this node has {MAX_MACHINES} machines: delete one first"
+                    )));
+                }
+            }
             let answer = match (edited, record) {
                 (Some(edited), _) => (draft.put(edited), true),
                 (None, Some(record)) => (record.view(), false),
@@ -232,7 +258,6 @@ impl Records {
 
     async fn edit(&self, make: Make) -> Result<Answer> {
         let (answer, answered) = oneshot::channel();
-        let stopped = || Status::unavailable("the node's machines are being shut down");
         let edit = Edit::Make(make, answer);
         self.edits.send(edit).await.map_err(|_| stopped())?;
         answered.await.map_err(|_| stopped())?
@@ -245,11 +270,6 @@ impl Records {
             // It is dropped when the file is closed.
             let _ = closed.await;
         }
-    }
-
-    /// How many machines there are.
-    pub(super) fn len(&self) -> usize {
-        self.shared.lock().records.len()
     }
 
     /// A machine as it is.
@@ -337,6 +357,8 @@ impl Watching {
             if self.over {
                 return None;
             }
+            // What comes from here on wakes it.
+            self.changed.borrow_and_update();
             let read = self.shared.lock().read(self.at);
             match read {
                 Ok(seen) if !seen.is_empty() => {
@@ -356,9 +378,8 @@ impl Watching {
                     return Some(Err(status));
                 }
             }
-            let at = self.at;
             // The sender is in what this holds, so that it does not go.
-            let _ = self.changed.wait_for(|version| *version > at).await;
+            let _ = self.changed.changed().await;
         }
     }
 }
@@ -384,13 +405,13 @@ impl Published {
     fn read(&self, after: u64) -> Result<Vec<Seen>> {
         self.check(after)?;
         let first = usize::try_from(after - self.known_after).unwrap_or(usize::MAX);
-        Ok(self
-            .changes
-            .iter()
-            .skip(first)
-            .take(READ)
-            .cloned()
-            .collect())
+        let rest = self.changes.iter().skip(first).take(READ);
+        let seen: Vec<Seen> = rest.cloned().collect();
+        // What is known is read to its end.
+        if seen.is_empty() && self.closed {
+            return Err(stopped());
+        }
+        Ok(seen)
     }
 }
 
@@ -405,10 +426,31 @@ struct Writer {
     version: u64,
     shared: Arc<Shared>,
     kept: mpsc::UnboundedSender<Kept>,
+    /// What a commit that failed may have left on disk all the same: the next one says how it is.
+    doubtful: Doubtful,
+    /// Who waits for the file to be closed.
+    closing: Option<oneshot::Sender<()>>,
+}
+
+/// Names of machines, and request ids.
+#[derive(Default)]
+struct Doubtful {
+    records: BTreeSet<String>,
+    done: BTreeSet<String>,
 }
 
 impl Writer {
-    async fn run(mut self, mut edits: mpsc::Receiver<Edit>) {
+    async fn run(mut self, edits: mpsc::Receiver<Edit>) {
+        self.write(edits).await;
+        self.shared.lock().closed = true;
+        self.shared.version.send_modify(|_| {});
+        let store = self.store.take();
+        // It is closed here whatever becomes of the answer.
+        let _ = blocking(move || drop(store)).await;
+    }
+
+    /// Until somebody closes it, or nobody is there any more to do so.
+    async fn write(&mut self, mut edits: mpsc::Receiver<Edit>) {
         let mut batch = Vec::new();
         while edits.recv_many(&mut batch, BATCH).await > 0 {
             let mut close = None;
@@ -421,11 +463,8 @@ impl Writer {
             }
             self.make(makes).await;
             if close.is_some() {
-                edits.close();
                 // The answers to what comes too late are dropped with it.
-                drop(edits);
-                let store = self.store.take();
-                let _ = blocking(move || drop(store)).await;
+                self.closing = close;
                 return;
             }
         }
@@ -462,6 +501,14 @@ impl Writer {
             return;
         }
         self.forget(&mut changes, now);
+        for name in &self.doubtful.records {
+            let as_it_is = || self.records.get(name).cloned();
+            changes.records.entry(name.clone()).or_insert_with(as_it_is);
+        }
+        for id in &self.doubtful.done {
+            let as_it_is = || self.done.get(id).cloned();
+            changes.done.entry(id.clone()).or_insert_with(as_it_is);
+        }
         let Some(mut store) = self.store.take() else {
             return;
         };
@@ -475,11 +522,14 @@ impl Writer {
         };
         self.store = Some(store);
         if let Err(status) = committed {
+            self.doubtful.records.extend(changes.records.into_keys());
+            self.doubtful.done.extend(changes.done.into_keys());
             for (waits, answer) in answers {
                 let _ = waits.send(answer.and_then(|_| Err(status.clone())));
             }
             return;
         }
+        self.doubtful = Doubtful::default();
         self.publish(changes, seen);
         for (waits, answer) in answers {
             let _ = waits.send(answer);
@@ -503,8 +553,10 @@ impl Writer {
         for (id, done) in changes.done {
             match done {
                 Some(done) => {
-                    self.done_order.push_back((done.at, id.clone()));
-                    self.done.insert(id, done);
+                    let at = done.at;
+                    if self.done.insert(id.clone(), done).is_none() {
+                        self.done_order.push_back((at, id));
+                    }
                 }
                 None => {
                     self.done.remove(&id);
@@ -571,6 +623,19 @@ impl Draft<'_> {
         }
     }
 
+    /// How many machines there are.
+    fn machines(&self) -> usize {
+        let mut machines = self.records.len();
+        for (name, edited) in &self.changes.records {
+            match (self.records.contains_key(name), edited) {
+                (false, Some(_)) => machines += 1,
+                (true, None) => machines -= 1,
+                _ => {}
+            }
+        }
+        machines
+    }
+
     fn done(&self, id: &str) -> Option<&Done> {
         match self.changes.done.get(id) {
             Some(edited) => edited.as_ref(),
@@ -624,6 +689,10 @@ impl Draft<'_> {
     }
 }
 
+fn stopped() -> Status {
+    Status::unavailable("the node's machines are being shut down")
+}
+
 pub(super) fn missing(name: &str) -> Status {
     Status::not_found(format!("this node has no machine {name}"))
 }
@@ -640,3 +709,119 @@ const BATCH: usize = 64;
 /// So many changes are read at a time by those who watch.
 const READ: usize = 64;
 const RETRY: Duration = Duration::from_millis(200);
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        fs,
+        path::PathBuf,
+        sync::atomic::{AtomicU32, Ordering},
+    };
+
+    use blixard_rpc::Code;
+
+    use super::{
+        super::{machine::Life, messages::VmSpec},
+        *,
+    };
+
+    /// A file of the test's own.
+    struct File(PathBuf);
+
+    impl File {
+        fn new() -> Self {
+            static NEXT: AtomicU32 = AtomicU32::new(0);
+            let number = NEXT.fetch_add(1, Ordering::Relaxed);
+            let name = format!("blixard-records-{}-{number}", std::process::id());
+            let path = std::env::temp_dir().join(name);
+            let _ = fs::remove_file(&path);
+            Self(path)
+        }
+
+        async fn open(&self) -> Records {
+            let kept = mpsc::unbounded_channel().0;
+            Records::open(self.0.clone(), kept).await.unwrap()
+        }
+    }
+
+    impl Drop for File {
+        fn drop(&mut self) {
+            let _ = fs::remove_file(&self.0);
+        }
+    }
+
+    async fn create(records: &Records, name: &str, change: Change) -> Result<Answer> {
+        let named = name.to_owned();
+        let make = move |record: Option<&Record>, now| {
+            let new = Record {
+                name: named,
+                uuid: Uuid::new_v4().to_string(),
+                version: 0,
+                spec: VmSpec::default(),
+                created_at: now,
+                life: Life::new(now),
+                health_checks: Vec::new(),
+                recovery: None,
+                process: None,
+                heard: Vec::new(),
+            };
+            Ok(record.is_none().then_some(new))
+        };
+        records.change(name, change, "create", make).await
+    }
+
+    fn names(records: &Records) -> Vec<String> {
+        let (vms, ..) = records.list("", 100);
+        vms.into_iter().map(|vm| vm.name).collect()
+    }
+
+    /// The disk may have what it could not say that it has: what was refused must not come back.
+    #[tokio::test]
+    async fn what_was_refused_is_not_there_after_the_next_commit() {
+        let file = File::new();
+        let (mut store, loaded) = Store::open(&file.0).unwrap();
+        store.in_doubt = true;
+        let (records, writer, edits) = Records::new(store, loaded, mpsc::unbounded_channel().0);
+        let writer = tokio::spawn(writer.run(edits));
+        let refused = create(&records, "ghost", Change::id("1")).await;
+        assert_eq!(refused.unwrap_err().code(), Code::Unavailable);
+        assert_eq!(names(&records), [""; 0]);
+        create(&records, "a", Change::id("2")).await.unwrap();
+        records.close().await;
+        writer.await.unwrap();
+
+        let records = file.open().await;
+        assert_eq!(names(&records), ["a"]);
+        // And so may be asked for again.
+        let (_, changed) = create(&records, "ghost", Change::id("1")).await.unwrap();
+        assert!(changed);
+        records.close().await;
+    }
+
+    #[tokio::test]
+    async fn who_watches_learns_that_it_is_over() {
+        let file = File::new();
+        let records = file.open().await;
+        let mut events = records.watch(None).unwrap();
+        create(&records, "a", Change::default()).await.unwrap();
+        records.close().await;
+        let mut last = None;
+        while let Some(item) = events.next().await {
+            last = Some(item);
+        }
+        let status = last.unwrap().unwrap_err();
+        assert_eq!(status.code(), Code::Unavailable, "{status}");
+        let late = create(&records, "b", Change::default()).await;
+        assert_eq!(late.unwrap_err().code(), Code::Unavailable);
+    }
+
+    #[tokio::test]
+    async fn what_is_not_there_has_no_version() {
+        let file = File::new();
+        let records = file.open().await;
+        let refused = create(&records, "a", Change::default().if_version(1)).await;
+        assert_eq!(refused.unwrap_err().code(), Code::Aborted);
+        assert_eq!(names(&records), [""; 0]);
+        records.close().await;
+    }
+}

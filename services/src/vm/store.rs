@@ -17,6 +17,9 @@ pub(super) struct Store {
     path: PathBuf,
     /// Closed after a failure: it is opened anew for the next commit, so that nothing is read from what may be broken.
     database: Option<Database>,
+    /// The next commit is written, and said to have failed: as when the disk has it, and cannot say so.
+    #[cfg(test)]
+    pub(super) in_doubt: bool,
 }
 
 /// What one commit changes.
@@ -44,6 +47,8 @@ impl Store {
         let store = Self {
             path: path.to_owned(),
             database: Some(open(path)?),
+            #[cfg(test)]
+            in_doubt: false,
         };
         let loaded = store.load()?;
         Ok((store, loaded))
@@ -62,6 +67,13 @@ impl Store {
             Some(database) => database,
             None => open(&self.path)?,
         };
+        #[cfg(test)]
+        if std::mem::take(&mut self.in_doubt) {
+            return match write(&database, changes) {
+                Ok(()) => Err(Status::unavailable("nobody knows")),
+                Err(failure) => Err(self.failed("write", failure)),
+            };
+        }
         match write(&database, changes) {
             Ok(()) => {
                 self.database = Some(database);

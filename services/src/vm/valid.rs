@@ -1,7 +1,7 @@
 //! What may be asked for at all, whatever the backend: names, sizes and limits. What is refused is named by its kind, and not repeated: it
 //! may be a megabyte long.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
 
 use blixard_rpc::{Result, Status};
 
@@ -117,15 +117,14 @@ pub(super) fn health_check(check: &HealthCheck) -> Result<()> {
     Ok(())
 }
 
+/// Names are refused: to look one up may take long, and what waits for that takes threads from all other work.
 fn address(address: &str) -> Result<()> {
-    let (host, port) = address.rsplit_once(':').unwrap_or_default();
-    let host_is_one = !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_graphic());
-    if host_is_one && port.parse::<u16>().is_ok_and(|port| port > 0) {
-        return Ok(());
+    match address.parse::<SocketAddr>() {
+        Ok(address) if address.port() > 0 => Ok(()),
+        _ => Err(Status::invalid_argument(
+            "the address of a health check is an IP address and a port, such as 127.0.0.1:8080",
+        )),
     }
-    Err(Status::invalid_argument(
-        "the address of a health check is a host and a port, such as 127.0.0.1:8080",
-    ))
 }
 
 pub(super) fn recovery(policy: &RecoveryPolicy) -> Result<()> {

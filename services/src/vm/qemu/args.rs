@@ -1,6 +1,11 @@
 //! What QEMU is started with, and what a machine may be. Nothing of a machine is ever parsed by QEMU as anything but the value it is.
 
-use std::{ffi::OsString, fs, path::Path};
+use std::{
+    ffi::OsString,
+    fs,
+    os::unix::ffi::OsStrExt as _,
+    path::{Path, PathBuf},
+};
 
 use blixard_rpc::{Result, Status};
 use serde_json::json;
@@ -43,9 +48,31 @@ pub(super) fn check(spec: &VmSpec, images: &Path) -> Result<()> {
         ));
     }
     if let Some(kernel) = &spec.kernel {
-        image::find(images, &kernel.kernel)?;
+        let mut files = vec![image::find(images, &kernel.kernel)?];
         if !kernel.initrd.is_empty() {
-            image::find(images, &kernel.initrd)?;
+            let initrd = image::find(images, &kernel.initrd)?;
+            // For some kernels QEMU takes it for a list of files, each with arguments.
+            if initrd
+                .as_os_str()
+                .as_bytes()
+                .iter()
+                .any(|byte| b", ".contains(byte))
+            {
+                return Err(Status::invalid_argument(format!(
+                    "the path of an initrd has neither a comma nor a space, and {} has: name it otherwise",
+                    initrd.display()
+                )));
+            }
+            files.push(initrd);
+        }
+        // QEMU reads them whole, whatever they are.
+        let size = |path: &PathBuf| fs::metadata(path).map_or(0, |found| found.len());
+        let loaded: u64 = files.iter().map(size).sum();
+        if loaded > spec.memory_bytes {
+            return Err(Status::invalid_argument(format!(
+                "a kernel and its initrd of {loaded} bytes do not fit {} bytes of memory",
+                spec.memory_bytes
+            )));
         }
     }
     for disk in &spec.disks {
@@ -92,6 +119,10 @@ pub(super) fn of(
     add(&["-chardev", &socket("console", guest::CONSOLE)]);
     add(&["-serial", "chardev:console"]);
     add(&["-device", "pvpanic"]);
+    // One that puts itself to sleep would be seen neither to run nor to end.
+    for sleep in ["disable_s3", "disable_s4"] {
+        add(&["-global", &format!("ICH9-LPC.{sleep}=1")]);
+    }
     let reset = match spec.on_reset {
         ResetPolicy::Fail => "shutdown",
         _ => "reset",
@@ -118,7 +149,8 @@ pub(super) fn of(
         add(&["-device", &format!("virtio-blk-pci,drive=disk{index}")]);
     }
     if !spec.ports.is_empty() {
-        let mut network = "user,id=net0".to_owned();
+        // Without this a guest reaches whatever listens on the node's loopback.
+        let mut network = "user,id=net0,restrict=on".to_owned();
         for port in &spec.ports {
             network.push_str(&format!(
                 ",hostfwd=tcp:127.0.0.1:{}-:{}",

@@ -1,7 +1,8 @@
 //! [`QemuGuest`]: one process of QEMU: what it is told, and what it says.
 
 use std::{
-    fs, io,
+    fs,
+    io::{self, Read as _, Seek as _},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -16,10 +17,10 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use super::{process::Process, qmp::Qmp};
+use super::{patience::patiently, process::Process, qmp::Qmp};
 use crate::vm::{
     backend::{Guest, GuestEvent, GuestState},
-    console::Console,
+    console::{Console, Heard},
     messages::{Cause, Reason, VmProcess},
 };
 
@@ -30,16 +31,28 @@ pub(super) const CONSOLE: &str = "console";
 /// What QEMU says of itself, in the folder of the machine.
 pub(super) const LOG: &str = "log";
 
+/// What a process is known by, and what is known of it before it is asked.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    /// The folder of the machine.
+    pub(super) folder: PathBuf,
+    pub(super) uuid: Uuid,
+    /// Whether it is at its end when its guest is reset.
+    pub(super) ends_by_reset: bool,
+}
+
 /// A machine that QEMU runs. Dropping it leaves QEMU as it is.
 #[derive(Debug)]
 pub struct QemuGuest {
     process: Process,
-    folder: PathBuf,
+    place: Place,
     /// `None` if it does not answer.
     qmp: Option<Qmp>,
     console: Arc<Console>,
     /// When it is asked again.
     again: Instant,
+    /// When its log is looked at again.
+    trim: Instant,
     /// What it said of its end, for when its process is gone.
     ended: Option<Reason>,
     /// The last error of a disk: QEMU holds the guest for it.
@@ -52,46 +65,37 @@ impl QemuGuest {
     /// If it does not answer within `patience`, it is taken all the same, and can only be killed.
     pub(super) async fn connect(
         process: Process,
-        folder: PathBuf,
-        uuid: Uuid,
+        place: Place,
+        heard: Heard,
         patience: Duration,
     ) -> Result<Self, Refused> {
         let connected = async {
-            let mut qmp = tokio::select! {
+            tokio::select! {
                 biased;
-                status = process.ended() => {
-                    return Err(Refused::Ended(how_it_ended(&process, status, &folder)));
+                status = process.ended() => Err((true, how_it_ended(&process, status, &place.folder))),
+                connected = connect(&place, process.identity().pid, heard) => {
+                    connected.map_err(|why| (false, why))
                 }
-                qmp = connect(&folder) => qmp,
-            };
-            let answer = qmp.command("query-uuid", Value::Null).await;
-            let found = answer.map_err(|error| Refused::Ended(error.to_string()))?;
-            let found = found["UUID"].as_str().and_then(|it| it.parse().ok());
-            if found != Some(uuid) {
-                return Err(Refused::Another(format!(
-                    "process {} runs the machine {found:?}, and not {uuid}",
-                    process.identity().pid
-                )));
             }
-            let stream = connect_to(&folder, CONSOLE).await;
-            let stream = stream.map_err(|error| Refused::Ended(error.to_string()))?;
-            Ok((qmp, console(stream)))
         };
-        let (qmp, console) = match timeout(patience, connected).await {
-            Ok(Ok((qmp, console))) => (Some(qmp), console),
-            Ok(Err(refused)) => return Err(refused),
-            Err(_) => {
-                let (console, _) = Console::new();
+        let (qmp, console) = match patiently(patience, connected).await {
+            Some(Ok((qmp, console))) => (Some(qmp), console),
+            Some(Err((true, why))) => return Err(Refused::Ended(why)),
+            Some(Err((false, why))) => return Err(Refused::Another(process, why)),
+            None => {
+                let (console, _) = Console::new(Heard::Later);
                 console.close();
                 (None, Arc::new(console))
             }
         };
+        let now = Instant::now();
         Ok(Self {
             process,
-            folder,
+            place,
             qmp,
             console,
-            again: Instant::now() + AGAIN,
+            again: now + AGAIN,
+            trim: now + TRIM,
             ended: None,
             disk_error: None,
         })
@@ -170,6 +174,12 @@ impl QemuGuest {
         let reason = self.ended.get_or_insert(Reason { cause, message });
         GuestEvent::Ended(reason.clone())
     }
+
+    fn has_ended(&mut self, cause: Cause, message: &str) -> GuestState {
+        let message = message.to_owned();
+        let reason = self.ended.get_or_insert(Reason { cause, message });
+        GuestState::Ended(reason.clone())
+    }
 }
 
 impl Guest for QemuGuest {
@@ -209,22 +219,20 @@ impl Guest for QemuGuest {
         match status["status"].as_str().unwrap_or_default() {
             "prelaunch" => GuestState::Prelaunch,
             "running" => GuestState::Running,
-            "shutdown" => {
-                let message = "the guest powered itself off while nobody looked".to_owned();
-                self.end(Cause::GuestShutdown, message.clone());
-                GuestState::Ended(Reason {
-                    cause: Cause::GuestShutdown,
-                    message,
-                })
-            }
-            status @ ("guest-panicked" | "internal-error") => {
-                let reason = Reason {
-                    cause: Cause::GuestPanic,
-                    message: format!("QEMU says {status}"),
-                };
-                self.end(reason.cause, reason.message.clone());
-                GuestState::Ended(reason)
-            }
+            // QEMU does not tell the one from the other afterwards: what may have failed counts as failed.
+            "shutdown" if self.place.ends_by_reset => self.has_ended(
+                Cause::Unspecified,
+                "the guest was reset, or powered itself off, while nobody looked",
+            ),
+            "shutdown" => self.has_ended(
+                Cause::GuestShutdown,
+                "the guest powered itself off while nobody looked",
+            ),
+            "guest-panicked" => self.has_ended(
+                Cause::GuestPanic,
+                "the guest said that it panicked while nobody looked",
+            ),
+            "internal-error" => self.has_ended(Cause::Killed, "QEMU cannot run it: internal-error"),
             "io-error" => {
                 GuestState::Paused(Some("a disk failed; mend that, then resume".to_owned()))
             }
@@ -240,6 +248,7 @@ impl Guest for QemuGuest {
                     status = self.process.ended() => return GuestEvent::Gone(self.gone(status)),
                     () = sleep_until(self.again) => {}
                 }
+                self.trim();
                 self.again = Instant::now() + AGAIN;
                 if let Some(event) = self.reconnect().await {
                     return event;
@@ -260,6 +269,10 @@ impl Guest for QemuGuest {
                         self.read(&event);
                     }
                     return GuestEvent::Gone(self.gone(status));
+                }
+                () = sleep_until(self.trim) => {
+                    self.trim();
+                    continue;
                 }
             };
             match event {
@@ -285,12 +298,12 @@ impl Guest for QemuGuest {
 impl QemuGuest {
     /// Talks again to a process that did not answer: it may have been stopped, or waited for a disk. Answers how its guest is.
     async fn reconnect(&mut self) -> Option<GuestEvent> {
-        let stream = connect_to(&self.folder, QMP).await.ok()?;
-        self.qmp = Some(Qmp::greet(stream).await.ok()?);
+        let pid = self.process.identity().pid;
+        self.qmp = Some(talk(&self.place, pid).await.ok()?);
         if self.console.is_closed()
-            && let Ok(stream) = connect_to(&self.folder, CONSOLE).await
+            && let Ok(stream) = connect_to(&self.place.folder, CONSOLE).await
         {
-            self.console = console(stream);
+            self.console = console(stream, Heard::Later);
         }
         match self.state().await {
             GuestState::Running => Some(GuestEvent::Running),
@@ -304,11 +317,28 @@ impl QemuGuest {
         }
     }
 
+    /// Begins its log anew when it is too long: what a guest does may have QEMU complain for ever.
+    fn trim(&mut self) {
+        let now = Instant::now();
+        if now < self.trim {
+            return;
+        }
+        self.trim = now + TRIM;
+        let path = self.place.folder.join(LOG);
+        let cut = fs::metadata(&path).and_then(|found| match found.len() > MAX_LOG_BYTES {
+            true => fs::File::options().write(true).open(&path)?.set_len(0),
+            false => Ok(()),
+        });
+        if let Err(error) = cut {
+            tracing::debug!(log = %path.display(), %error, "a log cannot be looked after");
+        }
+    }
+
     fn gone(&mut self, status: Option<String>) -> Reason {
         self.console.close();
         self.ended.take().unwrap_or_else(|| Reason {
             cause: Cause::Killed,
-            message: how_it_ended(&self.process, status, &self.folder),
+            message: how_it_ended(&self.process, status, &self.place.folder),
         })
     }
 }
@@ -318,20 +348,61 @@ impl QemuGuest {
 pub(super) enum Refused {
     /// It has ended.
     Ended(String),
-    /// It is another.
-    Another(String),
+    /// It is another than was meant, and is still there.
+    Another(Process, String),
 }
 
-/// Connects to QMP as soon as it is there.
-async fn connect(folder: &Path) -> Qmp {
+/// Connects as soon as somebody is there; an error if that is another than was meant.
+async fn connect(place: &Place, pid: u32, heard: Heard) -> Result<(Qmp, Arc<Console>), String> {
     loop {
-        if let Ok(stream) = connect_to(folder, QMP).await
-            && let Ok(qmp) = Qmp::greet(stream).await
-        {
-            return qmp;
+        match talk(place, pid).await {
+            Ok(qmp) => {
+                if let Ok(stream) = connect_to(&place.folder, CONSOLE).await {
+                    return Ok((qmp, console(stream, heard)));
+                }
+            }
+            Err(Talk::Another(why)) => return Err(why),
+            Err(Talk::Nothing) => {}
         }
         tokio::time::sleep(POLL).await;
     }
+}
+
+/// Why there is nobody to talk to.
+enum Talk {
+    /// Nobody answers, or not yet.
+    Nothing,
+    /// It is another than was meant.
+    Another(String),
+}
+
+impl From<io::Error> for Talk {
+    fn from(_: io::Error) -> Self {
+        Self::Nothing
+    }
+}
+
+/// Begins to talk to a process: the one of this number, which has this machine.
+async fn talk(place: &Place, pid: u32) -> Result<Qmp, Talk> {
+    let stream = connect_to(&place.folder, QMP).await?;
+    // Whoever made the socket: what only looks like the process of the machine has not.
+    let peer = stream.peer_cred()?.pid();
+    if peer.and_then(|peer| u32::try_from(peer).ok()) != Some(pid) {
+        return Err(Talk::Another(format!(
+            "process {pid} is not the QEMU that answers for it, which is process {}: the program is to be QEMU itself, or to become it by `exec`",
+            peer.unwrap_or_default()
+        )));
+    }
+    let mut qmp = Qmp::greet(stream).await?;
+    let answer = qmp.command("query-uuid", Value::Null).await?;
+    let found = answer["UUID"].as_str().and_then(|it| it.parse().ok());
+    if found != Some(place.uuid) {
+        return Err(Talk::Another(format!(
+            "process {pid} runs the machine {found:?}, and not {}",
+            place.uuid
+        )));
+    }
+    Ok(qmp)
 }
 
 /// Connects to a socket in a folder, however long the folder's name is: the names of sockets are short.
@@ -347,8 +418,8 @@ async fn connect_to(folder: &Path, name: &str) -> io::Result<UnixStream> {
 
 /// Reads and types at a console, beside everything else, until either end is dropped. QEMU talks with one at a time: whoever comes next
 /// waits for that.
-fn console(stream: UnixStream) -> Arc<Console> {
-    let (console, mut typed) = Console::new();
+fn console(stream: UnixStream, heard: Heard) -> Arc<Console> {
+    let (console, mut typed) = Console::new(heard);
     let console = Arc::new(console);
     let (mut reader, mut writer) = stream.into_split();
     let written = Arc::downgrade(&console);
@@ -385,9 +456,8 @@ fn console(stream: UnixStream) -> Arc<Console> {
 fn how_it_ended(process: &Process, status: Option<String>, folder: &Path) -> String {
     let pid = process.identity().pid;
     let status = status.unwrap_or_else(|| "is gone".to_owned());
-    let log = fs::read(folder.join(LOG)).unwrap_or_default();
-    let tail = &log[log.len().saturating_sub(MAX_SAID)..];
-    let tail = String::from_utf8_lossy(tail);
+    let tail = tail(&folder.join(LOG)).unwrap_or_default();
+    let tail = String::from_utf8_lossy(&tail);
     let said: Vec<&str> = tail
         .lines()
         .filter(|line| !line.contains("warning: host doesn't support requested feature"))
@@ -398,6 +468,16 @@ fn how_it_ended(process: &Process, status: Option<String>, folder: &Path) -> Str
     }
 }
 
+/// The end of a file, which may be long.
+fn tail(path: &Path) -> io::Result<Vec<u8>> {
+    let mut file = fs::File::open(path)?;
+    let length = file.metadata()?.len();
+    file.seek(io::SeekFrom::Start(length.saturating_sub(MAX_SAID)))?;
+    let mut tail = Vec::new();
+    file.take(MAX_SAID).read_to_end(&mut tail)?;
+    Ok(tail)
+}
+
 /// How long one that does not answer is left alone.
 const AGAIN: Duration = Duration::from_secs(1);
 const POLL: Duration = Duration::from_millis(2);
@@ -405,4 +485,7 @@ const POLL: Duration = Duration::from_millis(2);
 const LAST_WORDS: Duration = Duration::from_millis(200);
 /// How long the name of a socket may be, with its closing zero.
 const MAX_SOCKET_NAME: usize = 108;
-const MAX_SAID: usize = 1024;
+const MAX_SAID: u64 = 1024;
+/// How often a log is looked at, and how long it may be then.
+const TRIM: Duration = Duration::from_secs(5);
+const MAX_LOG_BYTES: u64 = 1 << 20;

@@ -6,6 +6,7 @@
 mod args;
 mod guest;
 mod image;
+mod patience;
 mod probe;
 mod process;
 mod qmp;
@@ -26,10 +27,14 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use self::{guest::Refused, process::Process};
+use self::{
+    guest::{Place, Refused},
+    process::Process,
+};
 use super::{
-    backend::{Adoption, Guest as _, Hypervisor, MachineId},
-    messages::{VmProcess, VmSpec},
+    backend::{Adoption, Guest as _, GuestEvent, Hypervisor, MachineId},
+    console::Heard,
+    messages::{ResetPolicy, VmProcess, VmSpec},
 };
 
 pub use guest::QemuGuest;
@@ -120,6 +125,14 @@ impl Qemu {
         self.config.run.join(uuid.simple().to_string())
     }
 
+    fn place(&self, id: &MachineId, spec: &VmSpec) -> Place {
+        Place {
+            folder: self.folder(id.uuid),
+            uuid: id.uuid,
+            ends_by_reset: spec.on_reset == ResetPolicy::Fail,
+        }
+    }
+
     /// Takes the lock of a folder, waiting for a process that is just ending.
     async fn lock(&self, folder: &Path, patience: Duration) -> io::Result<Option<File>> {
         let lock = File::options()
@@ -161,7 +174,10 @@ impl Qemu {
             for old in [guest::QMP, guest::CONSOLE] {
                 remove_file(&folder.join(old))?;
             }
-            File::create(folder.join(guest::LOG))
+            let log = folder.join(guest::LOG);
+            remove_file(&log)?;
+            // What is cut off later is not written again.
+            File::options().create(true).append(true).open(log)
         })()
         .map_err(|error| failed("a machine cannot begin in", error))?;
         let spawned = Command::new(&self.config.binary)
@@ -174,70 +190,102 @@ impl Qemu {
             // What a terminal sends to the daemon is not meant for it.
             .process_group(0)
             .spawn();
-        let child = spawned.map_err(|error| not_spawned(&self.config.binary, &error))?;
-        let process = Process::hold(child.id())
-            .map_err(|error| failed("its process cannot be held, in", error))?;
-        match QemuGuest::connect(process, folder, id.uuid, START_PATIENCE).await {
+        let mut child = spawned.map_err(|error| not_spawned(&self.config.binary, &error))?;
+        let process = match Process::hold(child.id()) {
+            Ok(process) => process,
+            Err(error) => {
+                // Nobody has waited for it: its number is its own. It may have ended already.
+                let _ = child.kill();
+                let _ = child.wait();
+                return Err(failed("its process cannot be held, in", error));
+            }
+        };
+        let place = self.place(id, spec);
+        match QemuGuest::connect(process, place, Heard::FromStart, START_PATIENCE).await {
             Ok(guest) if guest.answers() => Ok(guest),
             Ok(mut guest) => {
                 guest.kill();
-                guest.event().await;
+                while !matches!(guest.event().await, GuestEvent::Gone(_)) {}
                 Err(Status::unavailable(format!(
                     "QEMU did not answer within {START_PATIENCE:?}, and was killed"
                 )))
             }
-            Err(Refused::Ended(why) | Refused::Another(why)) => Err(Status::unavailable(why)),
+            Err(Refused::Ended(why)) => Err(Status::unavailable(why)),
+            Err(Refused::Another(process, why)) => {
+                process.kill_group();
+                process.ended().await;
+                Err(Status::failed_precondition(why))
+            }
         }
     }
 
     async fn find(
         &self,
         id: &MachineId,
+        spec: &VmSpec,
         recorded: Option<&VmProcess>,
-    ) -> Result<QemuGuest, String> {
-        let folder = self.folder(id.uuid);
+    ) -> Result<QemuGuest, NotFound> {
+        let place = self.place(id, spec);
+        let connect =
+            |process| QemuGuest::connect(process, place.clone(), Heard::Later, ADOPT_PATIENCE);
         let mut found = "no process was recorded".to_owned();
         if let Some(recorded) = recorded {
             match Process::hold_recorded(recorded) {
-                Ok(process) => {
-                    match QemuGuest::connect(process, folder.clone(), id.uuid, ADOPT_PATIENCE).await
-                    {
-                        Ok(guest) => return Ok(guest),
-                        Err(Refused::Ended(why) | Refused::Another(why)) => found = why,
-                    }
-                }
+                Ok(process) => match connect(process).await {
+                    Ok(guest) => return Ok(guest),
+                    Err(Refused::Ended(why) | Refused::Another(_, why)) => found = why,
+                },
                 Err(why) => found = why,
             }
         }
-        if !folder.exists() {
-            return Err(found);
+        let folder = &place.folder;
+        match fs::symlink_metadata(folder) {
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(NotFound::Gone(found));
+            }
+            Err(error) => return Err(NotFound::Unclear(format!("{found}; {error}"))),
         }
         let until = Instant::now() + ADOPT_PATIENCE;
         loop {
-            match self.lock(&folder, Duration::ZERO).await {
-                Ok(Some(_)) => return Err(found),
+            match self.lock(folder, Duration::ZERO).await {
+                Ok(Some(_)) => return Err(NotFound::Gone(found)),
                 Ok(None) => {}
-                Err(error) => return Err(format!("{found}; its lock cannot be read: {error}")),
+                Err(error) => {
+                    return Err(NotFound::Unclear(format!(
+                        "{found}; its lock cannot be read: {error}"
+                    )));
+                }
             }
             // There is a process that was not recorded, or is not what was recorded.
             for pid in process::with_arguments(args::UUID, &id.uuid.to_string()) {
+                // Whoever only has the arguments of a machine, such as a search for it, is not its process.
                 let Ok(process) = Process::hold(pid) else {
                     continue;
                 };
-                match QemuGuest::connect(process, folder.clone(), id.uuid, ADOPT_PATIENCE).await {
+                if !process::stdin_is(pid, &folder.join(LOCK)) {
+                    continue;
+                }
+                match connect(process).await {
                     Ok(guest) => return Ok(guest),
-                    Err(Refused::Ended(why) | Refused::Another(why)) => found = why,
+                    Err(Refused::Ended(why) | Refused::Another(_, why)) => found = why,
                 }
             }
             if Instant::now() > until {
-                return Err(format!(
-                    "{found}; somebody holds the lock in {}, and it is no QEMU",
+                return Err(NotFound::Unclear(format!(
+                    "{found}; somebody holds the lock in {}",
                     folder.display()
-                ));
+                )));
             }
             sleep(POLL).await;
         }
     }
+}
+
+/// What there is instead of a process.
+enum NotFound {
+    Gone(String),
+    Unclear(String),
 }
 
 impl Hypervisor for Qemu {
@@ -254,15 +302,16 @@ impl Hypervisor for Qemu {
     async fn adopt(
         &self,
         id: &MachineId,
-        _: &VmSpec,
+        spec: &VmSpec,
         recorded: Option<&VmProcess>,
     ) -> Adoption<QemuGuest> {
-        match self.find(id, recorded).await {
+        match self.find(id, spec, recorded).await {
             Ok(mut guest) => {
-                let state = super::backend::Guest::state(&mut guest).await;
+                let state = guest.state().await;
                 Adoption::Found(guest, state)
             }
-            Err(found) => Adoption::Gone(found),
+            Err(NotFound::Gone(found)) => Adoption::Gone(found),
+            Err(NotFound::Unclear(found)) => Adoption::Unclear(found),
         }
     }
 

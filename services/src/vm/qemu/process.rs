@@ -3,6 +3,7 @@
 use std::{
     fs, io,
     os::fd::{AsFd, OwnedFd},
+    path::Path,
 };
 
 use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions};
@@ -82,6 +83,17 @@ impl Process {
         }
     }
 
+    /// Kills what it has started as well: only for a process that was made the first of its group, and that nobody has waited for.
+    pub(super) fn kill_group(&self) {
+        if let Some(pid) = i32::try_from(self.identity.pid)
+            .ok()
+            .and_then(Pid::from_raw)
+        {
+            // It fails if they have all ended, which is what is wanted.
+            let _ = rustix::process::kill_process_group(pid, Signal::KILL);
+        }
+    }
+
     pub(super) fn kill(&self) {
         // It fails if the process has ended, which is what is wanted.
         let _ = rustix::process::pidfd_send_signal(self.pidfd.as_fd(), Signal::KILL);
@@ -104,6 +116,11 @@ pub(super) fn with_arguments(first: &str, second: &str) -> Vec<u32> {
             .any(|pair| pair == [first.as_bytes(), second.as_bytes()])
     })
     .collect()
+}
+
+/// Whether this file is the standard input of a process.
+pub(super) fn stdin_is(pid: u32, path: &Path) -> bool {
+    fs::read_link(format!("/proc/{pid}/fd/0")).is_ok_and(|stdin| stdin == path)
 }
 
 /// Which boot of the node this is.

@@ -9,8 +9,9 @@ use tokio::{
         UnixStream,
         unix::{OwnedReadHalf, OwnedWriteHalf},
     },
-    time::timeout,
 };
+
+use super::patience::patiently;
 
 /// A connection to one process.
 #[derive(Debug)]
@@ -34,7 +35,8 @@ impl Qmp {
             events: VecDeque::new(),
             id: 0,
         };
-        let greeting = timeout(ANSWER, qmp.read()).await??;
+        let greeting = patiently(ANSWER, qmp.read()).await;
+        let greeting = greeting.ok_or(io::ErrorKind::TimedOut)??;
         if greeting.get("QMP").is_none() {
             return Err(other(format!("this is not QEMU: {greeting}")));
         }
@@ -69,9 +71,9 @@ impl Qmp {
                 }
             }
         };
-        match timeout(ANSWER, answered).await {
-            Ok(answered) => answered,
-            Err(_) => Err(io::Error::new(
+        match patiently(ANSWER, answered).await {
+            Some(answered) => answered,
+            None => Err(io::Error::new(
                 io::ErrorKind::TimedOut,
                 format!("QEMU did not answer {name} within {ANSWER:?}"),
             )),
