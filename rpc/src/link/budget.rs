@@ -7,7 +7,7 @@ use std::{
     pin::pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     task::{Context, Poll},
     time::Duration,
@@ -46,6 +46,15 @@ pub(super) const UNCOUNTED_BYTES: usize = 64 * 1024 + 4;
 /// How long a stream of messages that may have room leaves it to lanes.
 const LANES_FIRST: Duration = Duration::from_millis(10);
 
+/// How much of a large message is written before other tasks have their turn, while there are small calls beside it.
+pub(super) const SHORT_TURN_BYTES: usize = 64 * 1024;
+
+/// The same where there are none. Shorter turns would cost a sixth of the speed.
+const LONG_TURN_BYTES: usize = 1024 * 1024;
+
+/// How many turns stay short after a small call.
+const SHORT_TURNS: usize = 128;
+
 /// The budgets of one connection, and what it has held at most.
 #[derive(Clone, Debug)]
 pub(super) struct Budget(Arc<Inner>);
@@ -62,6 +71,9 @@ struct Inner {
     /// How many lanes have frames that they cannot write.
     blocked_lanes: AtomicUsize,
     on_free_lanes: Notify,
+    /// Whether a frame was queued on a lane since the last turn of a large message, and how many turns stay short.
+    lanes_are_used: AtomicBool,
+    short_turns: AtomicUsize,
 }
 
 impl Budget {
@@ -77,6 +89,8 @@ impl Budget {
             peak: AtomicUsize::new(0),
             blocked_lanes: AtomicUsize::new(0),
             on_free_lanes: Notify::new(),
+            lanes_are_used: AtomicBool::new(false),
+            short_turns: AtomicUsize::new(0),
         }))
     }
 
@@ -158,6 +172,32 @@ impl Budget {
         free.as_mut().enable();
         if self.has_blocked_lanes() {
             let _ = timeout(LANES_FIRST, free).await;
+        }
+    }
+
+    /// A frame is queued on a lane.
+    #[inline]
+    pub(super) fn on_lane_frame(&self) {
+        // Most find it set, and leave the other threads their copy of it.
+        if !self.0.lanes_are_used.load(Ordering::Relaxed) {
+            self.0.lanes_are_used.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// How much of a large message is written in the turn that begins.
+    pub(super) fn turn_bytes(&self) -> usize {
+        let Inner {
+            lanes_are_used,
+            short_turns,
+            ..
+        } = &*self.0;
+        if lanes_are_used.swap(false, Ordering::Relaxed) {
+            short_turns.store(SHORT_TURNS, Ordering::Relaxed);
+        }
+        let one_less = |turns: usize| turns.checked_sub(1);
+        match short_turns.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less) {
+            Ok(_) => SHORT_TURN_BYTES,
+            Err(_) => LONG_TURN_BYTES,
         }
     }
 
@@ -285,6 +325,17 @@ mod tests {
         let written = budget.after_lanes(|_| Poll::Ready(Instant::now())).await;
         // The clock goes in steps of a millisecond.
         assert!(written - begin <= LANES_FIRST + Duration::from_millis(1));
+    }
+
+    #[test]
+    fn turns_are_short_while_there_are_small_calls() {
+        let budget = Budget::new(|_| {});
+        assert_eq!(budget.turn_bytes(), LONG_TURN_BYTES);
+        budget.on_lane_frame();
+        for _ in 0..SHORT_TURNS {
+            assert_eq!(budget.turn_bytes(), SHORT_TURN_BYTES);
+        }
+        assert_eq!(budget.turn_bytes(), LONG_TURN_BYTES);
     }
 
     #[test]

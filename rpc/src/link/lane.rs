@@ -140,6 +140,7 @@ impl Outbox {
         let before = queue.bytes.len();
         fill(&mut queue.bytes);
         self.budget.add(queue.bytes.len() - before);
+        self.budget.on_lane_frame();
         self.queued_bytes
             .store(queue.bytes.len(), Ordering::Relaxed);
         if let Some(pump) = queue.pump.take() {

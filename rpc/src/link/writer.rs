@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::{
-    budget::{Budget, UNCOUNTED_BYTES},
+    budget::{Budget, SHORT_TURN_BYTES, UNCOUNTED_BYTES},
     client::check_size,
     halves::{Broken, SendHalf, StreamCode},
 };
@@ -101,11 +101,14 @@ impl<S: SendHalf> CallWriter<S> {
         Ok(())
     }
 
-    fn put_payload(&mut self, payload: Bytes) {
+    fn put_payload(&mut self, mut payload: Bytes) {
         if payload.len() < BY_REFERENCE_BYTES {
             self.open.extend_from_slice(&payload);
         } else {
             self.chunks.push(self.open.split().freeze());
+            while payload.len() > SHORT_TURN_BYTES {
+                self.chunks.push(payload.split_to(SHORT_TURN_BYTES));
+            }
             self.chunks.push(payload);
         }
     }
@@ -121,10 +124,19 @@ impl<S: SendHalf> CallWriter<S> {
         self.budget.add(self.counted);
         let mut left = &mut self.chunks[..];
         while !left.is_empty() {
-            let half = &mut self.half;
-            self.budget
-                .after_lanes(|cx| half.poll_write(cx, &mut left))
-                .await?;
+            let (mut turn, later) = left.split_at_mut(of_turn(left, self.budget.turn_bytes()));
+            while !turn.is_empty() {
+                let half = &mut self.half;
+                self.budget
+                    .after_lanes(|cx| half.poll_write(cx, &mut turn))
+                    .await?;
+            }
+            left = later;
+            if !left.is_empty() {
+                // The runtime looks at sockets and timers before this goes on. Without that the tasks of a connection that has much to
+                // write are always ready, and on a busy runtime small calls wait until it is written.
+                tokio::task::yield_now().await;
+            }
         }
         self.chunks.clear();
         self.budget.sub(mem::take(&mut self.counted));
@@ -273,6 +285,16 @@ impl<S: SendHalf> Drop for CallWriter<S> {
         self.budget.sub(self.counted);
         self.reset(StreamCode::Cancelled);
     }
+}
+
+/// How many of the first chunks have so many bytes together; at least one.
+fn of_turn(chunks: &[Bytes], turn_bytes: usize) -> usize {
+    let mut bytes = 0;
+    let of_turn = chunks.iter().take_while(|chunk| {
+        bytes += chunk.len();
+        bytes <= turn_bytes
+    });
+    of_turn.count().max(1)
 }
 
 /// Appends a frame whose payload `fill` writes.
