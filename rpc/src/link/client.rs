@@ -837,6 +837,10 @@ impl<L: Link> Frames for Answers<'_, L> {
             self.wake.drain(..).for_each(Waker::wake);
         }
     }
+
+    fn has_many(&self) -> bool {
+        self.shared.places.has_many()
+    }
 }
 
 /// Takes the streams that a server opens: each is the answer to a call on a lane, too large for it.

@@ -29,8 +29,10 @@ use crate::wire::Header;
 /// within these. So the peer goes on with one half while the other is made, and neither is cut into more packets than that takes.
 const FRAMES_PER_TURN: RangeInclusive<usize> = 32..=128;
 
-/// A drained buffer up to this size is kept for the next frames.
-const KEEP_BYTES: usize = 64 * 1024;
+/// How many queues like the last one a new buffer has room for, within these bounds: a busy lane allocates seldom, and one that is idle
+/// keeps little.
+const ROOM_FOR_QUEUES: usize = 8;
+const ROOM_BYTES: RangeInclusive<usize> = 1024..=16 * 1024;
 
 /// The queue in front of a lane's writing half; a clone of the `Arc` is another way to fill it.
 pub(super) struct Outbox {
@@ -161,8 +163,10 @@ impl Outbox {
         let was_full = queue.bytes.len() >= MAX_LANE_QUEUE_BYTES;
         let bytes = queue.bytes.split().freeze();
         self.queued_bytes.store(0, Ordering::Relaxed);
-        if queue.bytes.capacity() < KEEP_BYTES / 16 {
-            queue.bytes = BytesMut::with_capacity(KEEP_BYTES / 4);
+        let (least, most) = ROOM_BYTES.into_inner();
+        let room = (ROOM_FOR_QUEUES * bytes.len()).clamp(least, most);
+        if queue.bytes.capacity() < room / 4 {
+            queue.bytes = BytesMut::with_capacity(room);
         }
         drop(queue);
         self.budget.sub(bytes.len());
@@ -205,6 +209,9 @@ pub(super) trait Frames: Send {
 
     /// All frames that had arrived, or for which there was room, were taken.
     fn on_pause(&mut self) {}
+
+    /// Whether more calls are in flight than one, so that another frame may be about to be queued.
+    fn has_many(&self) -> bool;
 
     /// Whether the lane may end, when nothing is queued.
     fn is_done(&self) -> bool {
@@ -276,9 +283,13 @@ impl<S: SendHalf, R: RecvHalf, F: Frames> Pump<'_, S, R, F> {
                 Err(error) => return Poll::Ready(LaneEnd::Failed(error)),
             };
             // What frames that were read just now have queued is complete. Otherwise it was one of several tasks that are ready now:
-            // let all of them queue theirs.
+            // let all of them queue theirs. A call that is alone does not pay for that: it would wake another thread.
             let others_first = !mem::take(&mut self.has_read) && !self.has_yielded;
-            if others_first && self.writing.is_empty() && self.outbox.queued_bytes() > 0 {
+            if others_first
+                && self.writing.is_empty()
+                && self.outbox.queued_bytes() > 0
+                && self.frames.has_many()
+            {
                 self.has_yielded = true;
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
@@ -383,4 +394,23 @@ enum Read {
 enum Write {
     Empty,
     Blocked,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idle_lane_keeps_little_and_a_busy_one_has_room() {
+        let outbox = Outbox::new(Budget::new(|_| {}));
+        let cx = Context::from_waker(Waker::noop());
+        let room_after = |bytes: usize| {
+            outbox.put(|out| out.extend_from_slice(&vec![7; bytes]));
+            assert_eq!(outbox.take(&cx).map(|taken| taken.len()), Some(bytes));
+            outbox.lock().bytes.capacity()
+        };
+        let (least, most) = ROOM_BYTES.into_inner();
+        assert!(room_after(100) <= least);
+        assert!(room_after(most) >= most);
+    }
 }

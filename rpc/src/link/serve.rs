@@ -78,12 +78,6 @@ pub async fn serve<L: Link, D: Dispatch>(
     peaks: &Peaks,
     mut drain: Drain,
 ) {
-    let hello = Hello {
-        version: u32::from(wire::VERSION),
-        max_calls: limits.max_calls,
-        services: services.names(),
-        ..Hello::default()
-    };
     let server = Arc::new(Server {
         budget: Budget::new({
             let link = link.clone();
@@ -92,7 +86,6 @@ pub async fn serve<L: Link, D: Dispatch>(
         link,
         dispatch,
         services,
-        hello,
         limits,
         peer_calls,
         active: Mutex::default(),
@@ -175,7 +168,6 @@ pub(super) struct Server<L: Link, D> {
     pub(super) link: L,
     pub(super) dispatch: Arc<D>,
     services: Services,
-    pub(super) hello: Hello,
     pub(super) limits: Limits,
     peer_calls: Arc<CallCount>,
     pub(super) budget: Budget,
@@ -220,6 +212,22 @@ impl<L: Link, D: Dispatch> Server<L, D> {
             peer: self.link.peer(),
             body,
         })
+    }
+
+    /// What a client is told first. It is made when it is told: a connection keeps no names.
+    pub(super) fn hello(&self) -> Hello {
+        Hello {
+            services: self.services.names(),
+            ..self.limits_hello()
+        }
+    }
+
+    fn limits_hello(&self) -> Hello {
+        Hello {
+            version: u32::from(wire::VERSION),
+            max_calls: self.limits.max_calls,
+            ..Hello::default()
+        }
     }
 
     /// The path of the method that a head names, for people.
@@ -332,6 +340,11 @@ impl<L: Link, D: Dispatch> Server<L, D> {
         self.draining.load(Ordering::Acquire)
     }
 
+    /// Whether more calls are in flight than one.
+    pub(super) fn has_many(&self) -> bool {
+        self.active().len() > 1
+    }
+
     /// Whether the server drains, and nothing is in flight.
     pub(super) fn is_drained(&self) -> bool {
         self.is_draining() && self.active().is_empty()
@@ -359,8 +372,7 @@ impl<L: Link, D: Dispatch> Server<L, D> {
         self.draining.store(true, Ordering::Release);
         let hello = Hello {
             draining: true,
-            services: Vec::new(),
-            ..self.hello.clone()
+            ..self.limits_hello()
         };
         for outbox in self.live_lanes() {
             outbox.put(|out| serve_lane::put_pong(out, super::liveness::HELLO_ID, Some(&hello)));
@@ -456,15 +468,22 @@ async fn serve_pair<L: Link, D: Dispatch>(
     let error = match first {
         Ok(Ok(Some((header, payload)))) => match header.kind {
             FrameType::Request => {
-                return serve_stream::serve(server, send, reader, header, payload).await;
+                // Boxed: a lane, which lives as long as its connection, need not be as large.
+                let call = serve_stream::serve(server, send, reader, header, payload);
+                return Box::pin(call).await;
             }
-            FrameType::Ping => match Hello::decode(&payload) {
-                Ok(hello) => {
-                    return serve_lane::serve(server, send, reader, header.id, hello.priority)
-                        .await;
+            FrameType::Ping => {
+                let hello = Hello::decode(&payload);
+                // The packet that it lies in must not be kept as long as the lane.
+                drop(payload);
+                match hello {
+                    Ok(hello) => {
+                        return serve_lane::serve(server, send, reader, header.id, hello.priority)
+                            .await;
+                    }
+                    Err(error) => ReadError::Wire(error),
                 }
-                Err(error) => ReadError::Wire(error),
-            },
+            }
             _ => ReadError::Wire(WireError::Unexpected("first frame of a stream")),
         },
         Ok(Ok(None)) => ReadError::Wire(WireError::Truncated),

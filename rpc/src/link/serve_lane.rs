@@ -49,7 +49,7 @@ pub(super) async fn serve<L: Link, D: Dispatch>(
     if let Err(error) = server.add_lane(&outbox) {
         return server.break_protocol(&error);
     }
-    outbox.put(|out| put_pong(out, ping, Some(&server.hello)));
+    outbox.put(|out| put_pong(out, ping, Some(&server.hello())));
     let mut requests = Requests {
         server: Arc::clone(&server),
         outbox: Arc::clone(&outbox),
@@ -160,6 +160,10 @@ impl<L: Link, D: Dispatch> Frames for Requests<L, D> {
             _ => return Err(WireError::Unexpected("frame type from a client on a lane").into()),
         }
         Ok(())
+    }
+
+    fn has_many(&self) -> bool {
+        self.server.has_many()
     }
 
     fn is_done(&self) -> bool {
