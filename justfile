@@ -30,6 +30,14 @@ tools:
 bench *ARGS:
     cargo bench -p blixard-rpc --bench calls -- {{ARGS}}
 
+# The Raft transport's figures over gRPC, iroh and both; `just bench-raft --list` names its parts, `just bench-raft --only memory`.
+bench-raft *ARGS:
+    cargo bench -p blixard-raft-transport --bench cluster -- {{ARGS}}
+
+# Clusters of processes that are killed, stopped and cut off, for so many rounds; `BLIXARD_SEED` has one again.
+raft ROUNDS="20":
+    RAFT_ROUNDS={{ROUNDS}} cargo test --release -p blixard-tests --test raft -- --nocapture --test-threads=1
+
 # Instructions of one small call, both ends, without the network: needs valgrind. `just instructions lane 64`, `just instructions memory 1`.
 instructions WAY="lane" IN_FLIGHT="64":
     #!/usr/bin/env bash

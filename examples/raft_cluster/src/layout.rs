@@ -45,26 +45,41 @@ impl Member {
 }
 
 impl Layout {
-    /// Makes keys, certificates and ports for so many members.
+    /// Makes keys, certificates and ports for so many members on loopback.
     ///
     /// # Errors
     /// If the folder cannot be written.
     pub fn create(folder: &Path, members: u64) -> io::Result<Self> {
+        // Held until all are found, so that no two are the same.
+        let mut held = Vec::new();
+        let mut addresses = Vec::new();
+        for _ in 0..members {
+            let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+            let tcp = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+            addresses.push((udp.local_addr()?, tcp.local_addr()?));
+            held.push((udp, tcp));
+        }
+        Self::create_at(folder, &addresses)
+    }
+
+    /// Makes keys and certificates for members that listen there for iroh, and there for gRPC.
+    ///
+    /// # Errors
+    /// If the folder cannot be written.
+    pub fn create_at(folder: &Path, addresses: &[(SocketAddr, SocketAddr)]) -> io::Result<Self> {
         fs::create_dir_all(folder)?;
         let mut params = CertificateParams::new(Vec::new()).map_err(io::Error::other)?;
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().map_err(io::Error::other)?;
         let authority = CertifiedIssuer::self_signed(params, key).map_err(io::Error::other)?;
         fs::write(folder.join("authority.pem"), authority.pem())?;
-        // Held until all are found, so that no two are the same.
-        let mut held = Vec::new();
         let mut lines = String::new();
-        for id in 1..=members {
+        for (id, (iroh, grpc)) in (1..).zip(addresses) {
             let own = folder.join(id.to_string());
             fs::create_dir_all(&own)?;
             let secret = SecretKey::generate();
             fs::write(own.join("secret"), hex(&secret.to_bytes()))?;
-            let mut params = CertificateParams::new(vec![name(id), "localhost".to_owned()])
+            let mut params = CertificateParams::new(vec![name(id), grpc.ip().to_string()])
                 .map_err(io::Error::other)?;
             params
                 .distinguished_name
@@ -75,15 +90,7 @@ impl Layout {
                 .map_err(io::Error::other)?;
             fs::write(own.join("certificate.pem"), certificate.pem())?;
             fs::write(own.join("key.pem"), key.serialize_pem())?;
-            let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
-            let tcp = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-            lines += &format!(
-                "{id} {} {} {}\n",
-                secret.public(),
-                udp.local_addr()?,
-                tcp.local_addr()?
-            );
-            held.push((udp, tcp));
+            lines += &format!("{id} {} {iroh} {grpc}\n", secret.public());
         }
         fs::write(folder.join("members"), lines)?;
         Self::open(folder)

@@ -65,7 +65,7 @@ pub async fn run(folder: &Path, id: u64) -> Result<(), Box<dyn Error>> {
     config.snapshot.directory = layout.own(id).join("incoming");
     let transport = Transport::new(config, network)?;
     for member in &layout.members {
-        let grpc = format!("https://localhost:{}", member.grpc.port());
+        let grpc = format!("https://{}", member.grpc);
         transport.set_member(
             Member::new(member.id)
                 .iroh(member.peer())
@@ -203,6 +203,17 @@ impl Node for MyNode {
 
     async fn voters(&self, members: Vec<u64>) -> Result<(), KvError> {
         let members: BTreeSet<u64> = members.into_iter().collect();
+        let metrics = self.raft.metrics().borrow_watched().clone();
+        let known: BTreeSet<u64> = metrics.membership_config.nodes().map(|it| *it.0).collect();
+        for new in members.difference(&known) {
+            // Before it votes it has what the others have.
+            let member = self.layout.member(*new).map_err(failed)?;
+            let node = BasicNode::new(member.iroh.to_string());
+            self.raft
+                .add_learner(*new, node, true)
+                .await
+                .map_err(failed)?;
+        }
         self.raft
             .change_membership(members, false)
             .await
