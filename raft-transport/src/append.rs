@@ -56,11 +56,7 @@ pub(crate) async fn open(
         window: None,
     });
     let cx = Context::background();
-    let opening = async {
-        client(shared, state, CLASS.purpose())?
-            .append(&cx, batches)
-            .await
-    };
+    let opening = async { client(shared, state, CLASS)?.append(&cx, batches).await };
     let opened = timeout(OPEN_TIMEOUT, opening).await.unwrap_or_else(|_| {
         Err(Status::unavailable(format!(
             "member {} has not opened the stream within {OPEN_TIMEOUT:?}",

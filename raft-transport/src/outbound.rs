@@ -6,7 +6,7 @@ use blixard_rpc::{CallOptions, Channel, Code, Result, Status, runner::Transport}
 use blixard_services::raft::{RaftClient, RaftMessage};
 
 use crate::{
-    class::{Class, Purpose},
+    class::Class,
     error::SendError,
     health::Failure,
     insecure,
@@ -16,19 +16,19 @@ use crate::{
 /// How long a stream may take to open, with the dial before it.
 pub(crate) const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A client for calls to the member, in the mode of now.
+/// A client for calls of this class to the member, in the mode of now.
 pub(crate) fn client(
     shared: &Shared,
     state: &PeerState,
-    purpose: Purpose,
+    class: Class,
 ) -> Result<RaftClient<Channel>> {
-    let channel = state.link(purpose).channel(shared.mode())?;
-    let client = RaftClient::new(channel);
+    let channel = state.link(class.purpose()).channel(shared.mode())?;
+    // A context without a priority of its own would raise that of snapshots.
+    let mut options = CallOptions::new().priority(class.priority());
     if shared.config.insecure {
-        let (key, id) = (insecure::SENDER, shared.config.id.to_string());
-        return Ok(client.with(CallOptions::new().metadata(key, id)));
+        options = options.metadata(insecure::SENDER, shared.config.id.to_string());
     }
-    Ok(client)
+    Ok(RaftClient::new(channel).with(options))
 }
 
 /// What a call failed of, as far as health is concerned; `None` if it says that the member is there.

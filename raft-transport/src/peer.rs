@@ -155,7 +155,7 @@ impl Peer {
     }
 
     async fn call(&self, ask: Ask, request: RaftMessage, within: Duration) -> Result<RaftMessage> {
-        let client = client(&self.shared, &self.state, ask.class().purpose())?;
+        let client = client(&self.shared, &self.state, ask.class())?;
         let request = RaftRequest {
             cluster: self.shared.config.cluster.clone(),
             target: self.id(),

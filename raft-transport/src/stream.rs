@@ -73,7 +73,7 @@ async fn carry(shared: &Arc<Shared>, state: &Arc<PeerState>, class: Class, strea
     let mut mode = shared.mode.subscribe();
     let began_in = *mode.borrow_and_update();
     let link = state.link(Purpose::Calls);
-    let client = match client(shared, state, Purpose::Calls) {
+    let client = match client(shared, state, class) {
         Ok(client) => client,
         Err(status) => return lose_by(shared, state, class, &status),
     };

@@ -8,7 +8,7 @@ use blixard_services::raft::{
     Raft as _, RaftMessage, SnapshotBegin, SnapshotChunk, SnapshotEnd, SnapshotPart,
     SnapshotProgress,
 };
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncSeek, AsyncSeekExt as _},
     sync::Semaphore,
@@ -181,7 +181,7 @@ where
         parts.send(begin).await?;
         let idle = self.shared.config.snapshot.idle_timeout;
         let cx = Context::background();
-        let client = client(self.shared, self.state, CLASS.purpose())?;
+        let client = client(self.shared, self.state, CLASS)?;
         let opening = timeout(OPEN_TIMEOUT, client.snapshot(&cx, stream)).await;
         let mut progress = opening.map_err(|_| {
             Status::unavailable(format!(
@@ -328,7 +328,17 @@ async fn read<R: AsyncRead + Unpin>(
 ) -> std::io::Result<Bytes> {
     let left = snapshot.total_bytes - offset;
     let length = left.min(SNAPSHOT_CHUNK_BYTES as u64) as usize;
-    let mut chunk = vec![0; length];
-    snapshot.source.read_exact(&mut chunk).await?;
-    Ok(chunk.into())
+    // Not filled with zeroes before it is read.
+    let mut chunk = BytesMut::with_capacity(length);
+    while chunk.len() < length {
+        let rest = (length - chunk.len()) as u64;
+        let read = (&mut snapshot.source)
+            .take(rest)
+            .read_buf(&mut chunk)
+            .await?;
+        if read == 0 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+    Ok(chunk.freeze())
 }

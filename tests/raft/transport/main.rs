@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests say where they fail")]
 
+mod newest;
 mod nodes;
 mod order;
 mod snapshots;

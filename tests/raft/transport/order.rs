@@ -1,11 +1,25 @@
 //! What is urgent is not held up by what is not.
 
-use std::time::Duration;
+use std::{
+    collections::BTreeMap,
+    io::Cursor,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
-use blixard_raft_transport::{Class, RaftMessage, SendError};
+use blixard_raft_transport::{
+    Ask, Class, Member, Network, OutgoingSnapshot, Purpose, RaftMessage, SendError, Transport,
+    TransportConfig,
+};
+use blixard_rpc::{
+    Channel, Dispatch, Priority, Result, Status,
+    call::{Request, Response},
+    transport::iroh::{EndpointAddr, SecretKey},
+};
 use blixard_tests::net::soon;
+use futures_util::stream;
 
-use super::nodes::{Cluster, Over, WITHIN, numbered};
+use super::nodes::{Cluster, NAME, Over, WITHIN, lock, numbered};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_election_overtakes_a_log_that_stands_still() {
@@ -59,4 +73,111 @@ async fn of_heartbeats_only_the_newest_waits() {
     }
     assert_eq!(answered + superseded, 200);
     assert!(answered >= 2 && superseded > 0, "{answered} {superseded}");
+}
+
+/// Notes how calls go out, and lets none arrive.
+#[derive(Clone, Default)]
+struct Notes(Arc<Mutex<BTreeMap<String, (Purpose, Priority)>>>);
+
+struct Noting(Purpose, Notes);
+
+impl Dispatch for Noting {
+    async fn dispatch(&self, request: Request) -> Result<Response> {
+        let name = request.method.path().rsplit('/').next().unwrap().to_owned();
+        lock(&self.1.0).insert(name, (self.0, request.priority));
+        Err(Status::unavailable("nobody is there"))
+    }
+}
+
+#[tokio::test]
+async fn each_class_goes_with_its_priority_on_its_connection() {
+    let notes = Notes::default();
+    let noted = notes.clone();
+    let network =
+        Network::new().custom(move |_, purpose| Channel::new(Noting(purpose, noted.clone())));
+    let mut config = TransportConfig::new(NAME, 1);
+    config.insecure = true;
+    config.snapshot.give_up_after = Duration::ZERO;
+    let transport = Transport::new(config, network).unwrap();
+    transport.set_member(Member::new(2)).unwrap();
+    let peer = transport.peer(2).unwrap();
+    for ask in [Ask::Vote, Ask::PreVote, Ask::TransferLeader, Ask::Heartbeat] {
+        peer.ask(ask, numbered(0, 8), WITHIN).await.unwrap_err();
+    }
+    let requests = stream::iter([numbered(0, 8)]);
+    peer.append(requests).await.unwrap_err();
+    for class in [Class::Election, Class::Heartbeat, Class::LogAppend] {
+        peer.send(class, numbered(0, 8)).unwrap();
+    }
+    let snapshot = OutgoingSnapshot {
+        id: "x".to_owned(),
+        term: 1,
+        payload: "".into(),
+        total_bytes: 0,
+        source: Cursor::new(Vec::new()),
+    };
+    soon(peer.snapshot(snapshot)).await.unwrap_err();
+    let expected = [
+        ("Vote", Class::Election),
+        ("PreVote", Class::Election),
+        ("TransferLeader", Class::Election),
+        ("ElectionMessages", Class::Election),
+        ("Heartbeat", Class::Heartbeat),
+        ("HeartbeatMessages", Class::Heartbeat),
+        ("Append", Class::LogAppend),
+        ("AppendMessages", Class::LogAppend),
+        ("Snapshot", Class::Snapshot),
+    ];
+    soon(async {
+        while lock(&notes.0).len() < expected.len() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let found = lock(&notes.0).clone();
+    for (name, class) in expected {
+        assert_eq!(found[name], (class.purpose(), class.priority()), "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dial_that_hangs_holds_up_no_other_member() {
+    let cluster = Cluster::default();
+    let nodes = cluster
+        .start_with(Over::Iroh, 2, |config| config.election_timeout = WITHIN)
+        .await;
+    // Takes packets, and says nothing: a dial is waited for as long as it may take.
+    let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let key = SecretKey::generate().public();
+    let address = EndpointAddr::new(key).with_ip_addr(silent.local_addr().unwrap());
+    nodes[0]
+        .transport
+        .set_member(Member::new(3).iroh(address))
+        .unwrap();
+    let (there, away) = (
+        nodes[0].transport.peer(2).unwrap(),
+        nodes[0].transport.peer(3).unwrap(),
+    );
+    let mut order = Vec::new();
+    let mut hanging = Box::pin(away.vote(RaftMessage::new(1, "x"), WITHIN));
+    let mut answered = Box::pin(async {
+        for _ in 0..3 {
+            there.vote(RaftMessage::new(1, "x"), WITHIN).await.unwrap();
+        }
+    });
+    // The dial has begun before anything else is asked for.
+    assert!(futures_util::poll!(&mut hanging).is_pending());
+    soon(async {
+        while order.len() < 2 {
+            tokio::select! {
+                failed = &mut hanging, if !order.contains(&"away") => {
+                    failed.unwrap_err();
+                    order.push("away");
+                }
+                () = &mut answered, if !order.contains(&"there") => order.push("there"),
+            }
+        }
+    })
+    .await;
+    assert_eq!(order, ["there", "away"]);
 }
