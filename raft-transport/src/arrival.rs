@@ -2,8 +2,8 @@
 //! sends it was checked before.
 
 use std::{
-    fs, io,
-    io::SeekFrom,
+    fs::{self, File},
+    io::{self, Seek as _, SeekFrom, Write as _},
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -14,9 +14,8 @@ use std::{
 use blixard_rpc::{Result, Status};
 use blixard_services::raft::{RaftMessage, SnapshotBegin, SnapshotChunk, SnapshotEnd};
 use tokio::{
-    fs::File,
-    io::{AsyncSeekExt as _, AsyncWriteExt as _},
     sync::{Mutex, OwnedMutexGuard},
+    task::spawn_blocking,
     time::Instant,
 };
 
@@ -86,11 +85,9 @@ impl Upload {
         let path = TemporaryFile(directory.join(name));
         let open = async {
             tokio::fs::create_dir_all(directory).await?;
-            File::options()
-                .write(true)
-                .create_new(true)
-                .open(&path.0)
-                .await
+            let mut options = tokio::fs::File::options();
+            let file = options.write(true).create_new(true).open(&path.0).await?;
+            Ok(file.into_std().await)
         };
         let file = open
             .await
@@ -155,11 +152,25 @@ impl Arrived {
         }
     }
 
-    /// Takes a chunk.
+    /// Takes a chunk; says how many bytes are there now.
+    ///
+    /// It is hashed and written where that holds up nobody. A call that is cut meanwhile still has its chunk written: who comes next waits
+    /// for that.
     ///
     /// # Errors
     /// `DATA_LOSS` if it is not what its hash says, `INVALID_ARGUMENT` if it is not the next one.
-    pub(crate) async fn chunk(&mut self, chunk: &SnapshotChunk, total_bytes: u64) -> Result<()> {
+    pub(crate) async fn chunk(
+        mut this: OwnedMutexGuard<Self>,
+        chunk: SnapshotChunk,
+        total_bytes: u64,
+    ) -> Result<u64> {
+        let taking = spawn_blocking(move || this.take_chunk(&chunk, total_bytes));
+        taking
+            .await
+            .map_err(|_| Status::internal("the chunk could not be taken"))?
+    }
+
+    fn take_chunk(&mut self, chunk: &SnapshotChunk, total_bytes: u64) -> Result<u64> {
         let left = total_bytes - self.offset;
         let expected = left.min(SNAPSHOT_CHUNK_BYTES as u64);
         if chunk.offset != self.offset || chunk.data.len() as u64 != expected || expected == 0 {
@@ -180,13 +191,11 @@ impl Arrived {
         let Stage::Coming { file, path } = &mut self.stage else {
             return Err(Status::aborted("the snapshot was taken already"));
         };
-        let write = async {
-            // Where a call was cut in the middle of a chunk, that is written again.
-            file.seek(SeekFrom::Start(self.offset)).await?;
-            file.write_all(&chunk.data).await?;
-            file.flush().await
-        };
-        if let Err(error) = write.await {
+        // Where a write has failed in the middle, that part is written again.
+        let written = file
+            .seek(SeekFrom::Start(self.offset))
+            .and_then(|_| file.write_all(&chunk.data));
+        if let Err(error) = written {
             let status = cannot("write", &path.0, &error);
             // A disk that is full is not to stay so.
             self.stage = Stage::Given;
@@ -194,7 +203,7 @@ impl Arrived {
         }
         self.hasher.update(hash.as_bytes());
         self.offset += chunk.data.len() as u64;
-        Ok(())
+        Ok(self.offset)
     }
 
     /// Takes the end: the whole snapshot.

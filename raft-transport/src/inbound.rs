@@ -14,7 +14,7 @@ use futures_util::{StreamExt as _, stream};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use crate::{
-    arrival::Upload,
+    arrival::{Arrived, Upload},
     class::Class,
     counts::Refused,
     engine::{Ask, Engine},
@@ -409,10 +409,9 @@ impl<E: Engine> Receiving<E> {
                     return Err(Status::invalid_argument("an upload begins once"));
                 }
                 SnapshotPart::Chunk(chunk) => {
-                    arrived.chunk(&chunk, begin.total_bytes).await?;
-                    let offset = arrived.offset();
-                    drop(arrived);
-                    counts.received(1, chunk.data.len());
+                    let bytes = chunk.data.len();
+                    let offset = Arrived::chunk(arrived, chunk, begin.total_bytes).await?;
+                    counts.received(1, bytes);
                     progress.send(SnapshotProgress::Received(offset)).await?;
                 }
                 SnapshotPart::End(end) => {
