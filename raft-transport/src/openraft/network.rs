@@ -408,7 +408,7 @@ where
             tokio::select! {
                 // What is answered makes room, so it is looked at first.
                 biased;
-                answer = answer => return Some(self.answered(answer)),
+                answer = answer => return self.answered(answer),
                 () = stalled => {
                     let late = Status::deadline_exceeded("an append was not answered in time");
                     return Some(Err(self.fails(SendError::Timeout(late))));
@@ -447,21 +447,25 @@ where
             _ => false,
         };
         if !sent {
-            return Err(closed("the stream of appends is closed"));
+            return Err(moved());
         }
         self.sent.push_back(Instant::now());
         Ok(())
     }
 
+    /// `None` if the stream has ended and owes nothing: the engine opens another one at once.
     fn answered(
         &mut self,
         answer: Option<Result<RaftMessage, SendError>>,
-    ) -> Result<StreamAppendResult<C>, RPCError<C>> {
+    ) -> Option<Result<StreamAppendResult<C>, RPCError<C>>> {
+        if answer.is_none() && self.sent.is_empty() {
+            return None;
+        }
         self.sent.pop_front();
-        answer
-            .unwrap_or_else(|| Err(closed("the stream of appends has ended")))
-            .and_then(|answer| Ok(decode(&answer)?))
-            .map_err(|error| self.fails(error))
+        let answer = answer
+            .unwrap_or_else(|| Err(moved()))
+            .and_then(|answer| Ok(decode(&answer)?));
+        Some(answer.map_err(|error| self.fails(error)))
     }
 
     fn fails(&self, error: SendError) -> RPCError<C> {
@@ -472,6 +476,12 @@ where
 
 fn closed(why: &str) -> SendError {
     SendError::Unreachable(Status::unavailable(why))
+}
+
+/// The stream has ended, and not for a fault of the other side: calls go another way now, most likely. What it did not take is sent on the
+/// next, at once; if the other side is away after all, that one says so.
+fn moved() -> SendError {
+    SendError::Failed(Status::aborted("the stream of appends has ended"))
 }
 
 impl<C, K> fmt::Debug for Clients<C, K> {
