@@ -73,6 +73,12 @@ impl<R> Calls<R> {
         self.id(u32::MAX, table.sequence)
     }
 
+    /// Whether more calls are on lanes than one.
+    pub(super) fn has_many(&self) -> bool {
+        let table = self.lock();
+        table.slots.len() - table.free.len() > 1
+    }
+
     /// Begins a call on a lane.
     ///
     /// `waker` is woken by the answer, so that [`poll_answer`](Self::poll_answer) need not be asked before.

@@ -839,7 +839,7 @@ impl<L: Link> Frames for Answers<'_, L> {
     }
 
     fn has_many(&self) -> bool {
-        self.shared.places.has_many()
+        self.shared.calls.has_many()
     }
 }
 

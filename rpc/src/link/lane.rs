@@ -8,6 +8,7 @@ use std::{
     future::poll_fn,
     mem,
     ops::RangeInclusive,
+    pin::pin,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -16,7 +17,7 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use tokio::sync::Notify;
+use tokio::{sync::Notify, task::yield_now};
 
 use super::{
     budget::{BlockedLane, Budget, MAX_LANE_QUEUE_BYTES},
@@ -283,7 +284,8 @@ impl<S: SendHalf, R: RecvHalf, F: Frames> Pump<'_, S, R, F> {
                 Err(error) => return Poll::Ready(LaneEnd::Failed(error)),
             };
             // What frames that were read just now have queued is complete. Otherwise it was one of several tasks that are ready now:
-            // let all of them queue theirs. A call that is alone does not pay for that: it would wake another thread.
+            // let all of them queue theirs, wherever they are in the line: those of other connections may be between them. A call
+            // that is alone does not pay for that.
             let others_first = !mem::take(&mut self.has_read) && !self.has_yielded;
             if others_first
                 && self.writing.is_empty()
@@ -291,7 +293,8 @@ impl<S: SendHalf, R: RecvHalf, F: Frames> Pump<'_, S, R, F> {
                 && self.frames.has_many()
             {
                 self.has_yielded = true;
-                cx.waker().wake_by_ref();
+                // It has the runtime wake the pump when no other task is ready; a waker would put it behind those that are now.
+                let _ = pin!(yield_now()).poll(cx);
                 return Poll::Pending;
             }
             self.has_yielded = false;

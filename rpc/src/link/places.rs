@@ -38,11 +38,6 @@ impl Places {
         self.taken.load(SeqCst) > 0
     }
 
-    /// Whether more than one is.
-    pub(super) fn has_many(&self) -> bool {
-        self.taken.load(SeqCst) > 1
-    }
-
     /// Takes a place, waiting for one if need be. Whoever has it gives it back by [`leave`](Self::leave).
     pub(crate) async fn enter(&self) -> Result<(), Closed> {
         if self.try_enter() {

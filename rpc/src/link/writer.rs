@@ -287,14 +287,15 @@ impl<S: SendHalf> Drop for CallWriter<S> {
     }
 }
 
-/// How many of the first chunks have so many bytes together; at least one.
+/// How many of the first chunks it takes to have so many bytes together.
 fn of_turn(chunks: &[Bytes], turn_bytes: usize) -> usize {
     let mut bytes = 0;
     let of_turn = chunks.iter().take_while(|chunk| {
+        let before = bytes;
         bytes += chunk.len();
-        bytes <= turn_bytes
+        before < turn_bytes
     });
-    of_turn.count().max(1)
+    of_turn.count()
 }
 
 /// Appends a frame whose payload `fill` writes.
