@@ -10,8 +10,9 @@ use std::{
 use crate::{
     Outcome, link,
     one::{Entry, STACKS},
-    report::{Report, Row},
+    report::{Report, Row, machine},
     sample::Sample,
+    table,
     work::{WORKS, Work},
 };
 
@@ -20,8 +21,11 @@ use crate::{
 pub(crate) struct Plan {
     pub rounds: usize,
     pub time: Duration,
-    /// Parts of `WORK STACK`; none stands for all.
+    pub workers: usize,
+    /// Beginnings of `WORK STACK`, or of `STACK`; none stands for all.
     pub only: Vec<String>,
+    /// Whether these rounds are added to those that are kept already.
+    pub more: bool,
     /// Where figures are kept.
     pub json: Option<PathBuf>,
 }
@@ -29,7 +33,10 @@ pub(crate) struct Plan {
 impl Plan {
     fn wants(&self, work: &Work, stack: &Entry) -> bool {
         let name = format!("{} {}", work.name, stack.name);
-        let is_named = self.only.iter().any(|part| name.contains(part.as_str()));
+        let is_named = self
+            .only
+            .iter()
+            .any(|part| name.starts_with(part.as_str()) || stack.name.starts_with(part.as_str()));
         stack.does(work) && (self.only.is_empty() || is_named)
     }
 }
@@ -64,17 +71,25 @@ pub(crate) fn all(plan: &Plan) -> Outcome<()> {
                     work.name,
                     stack.name
                 );
-                let sample = run(&here, stack, work, plan.time);
+                let mut sample = run(&here, stack, work, plan);
+                for _ in 0..RETRIES {
+                    if !sample.as_ref().is_ok_and(Sample::is_disturbed) {
+                        break;
+                    }
+                    sample = run(&here, stack, work, plan);
+                }
                 report.add(Row::new(work, stack, round, sample));
             }
         }
     }
     match counted {
+        // It counts the same again.
+        _ if plan.more => {}
         Ok(counted) => {
             for (work, stacks) in works.iter().filter(|(work, _)| work.is_counted()) {
                 for stack in stacks {
                     eprintln!("counting: {} {}", work.name, stack.name);
-                    let sample = run(&counted, stack, work, plan.time);
+                    let sample = run(&counted, stack, work, plan);
                     report.add(Row::new(work, stack, 0, sample));
                 }
             }
@@ -82,21 +97,24 @@ pub(crate) fn all(plan: &Plan) -> Outcome<()> {
         Err(error) => eprintln!("allocations are not counted: {error}"),
     }
     if let Some(file) = &plan.json {
-        report = report.keep(file)?;
+        report = report.keep(file, machine(plan.workers), plan.more)?;
         eprintln!("kept in {}", file.display());
     }
-    print!("{}", report.tables());
+    print!("{}", table::tables(&report));
     Ok(())
 }
 
 /// One work on one stack, in a process of its own.
-fn run(program: &Path, stack: &Entry, work: &Work, time: Duration) -> Outcome<Sample> {
+fn run(program: &Path, stack: &Entry, work: &Work, plan: &Plan) -> Outcome<Sample> {
+    let (time, workers) = (plan.time.as_millis().to_string(), plan.workers.to_string());
     let output = Command::new(program)
         .args([
             stack.name,
             work.name,
             "--time",
-            &time.as_millis().to_string(),
+            &time,
+            "--workers",
+            &workers,
         ])
         .stdin(Stdio::null())
         .stderr(Stdio::piped())
@@ -143,3 +161,6 @@ fn counted(here: &Path) -> Outcome<PathBuf> {
         )
     }
 }
+
+/// How often a sample is taken again that somebody else has disturbed.
+const RETRIES: usize = 2;

@@ -9,20 +9,22 @@ use crate::{
     one::{Entry, STACKS, one},
     plot,
     report::Report,
+    table,
     work::{WORKS, Work},
 };
 
 const USAGE: &str = "\
-peers all [--rounds N] [--time MS] [--quick] [--only PART,..] [--json FILE]
-    all stacks, in turn, round by round; PART is part of a `WORK STACK`; FILE keeps what was measured, and a later run replaces in it
-    what it measures
+peers all [--rounds N] [--time MS] [--workers N] [--quick] [--only PART,..]
+          [--json FILE [--more]]
+    all stacks, in turn, round by round; PART is how a `WORK STACK` or a `STACK` begins; FILE keeps what was measured: a later run
+    replaces in it what it measures, or adds its rounds with --more
 peers table FILE
     the tables of an earlier run
 peers plot FILE PICTURE
     the same as a picture, in SVG
 peers list
     what there is
-peers STACK WORK [--time MS]
+peers STACK WORK [--time MS] [--workers N]
     one work on one stack, in this process; answers a line of JSON";
 
 /// Does what is asked.
@@ -36,7 +38,7 @@ pub(crate) fn run(counter: Option<Counter>) -> Outcome<()> {
         "carry" => link::carry(&args.collect::<Vec<_>>()),
         "table" => {
             let file = args.next().ok_or(USAGE)?;
-            print!("{}", Report::read(file.as_ref())?.tables());
+            print!("{}", table::tables(&Report::read(file.as_ref())?));
             Ok(())
         }
         "plot" => {
@@ -60,12 +62,13 @@ pub(crate) fn run(counter: Option<Counter>) -> Outcome<()> {
         stack => {
             let stack = find(STACKS, stack, |it: &Entry| it.name)?;
             let work = find(WORKS, args.next().ok_or(USAGE)?, |it: &Work| it.name)?;
-            let (mut time, mut carried) = (TIME, false);
+            let (mut time, mut workers, mut carried) = (TIME, WORKERS, false);
             let all: Vec<&str> = args.collect();
             let mut args = all.iter().copied();
             while let Some(arg) = args.next() {
                 match arg {
                     "--time" => time = milliseconds(args.next())?,
+                    "--workers" => workers = number(args.next())?,
                     link::CARRIED => carried = true,
                     unknown => return Err(format!("unknown argument {unknown}\n{USAGE}").into()),
                 }
@@ -73,7 +76,7 @@ pub(crate) fn run(counter: Option<Counter>) -> Outcome<()> {
             if work.link && !carried {
                 return link::run(&[&[stack.name, work.name], &all[..]].concat());
             }
-            let sample = one(stack, work, time, counter)?;
+            let sample = one(stack, work, time, workers, counter)?;
             println!("{}", serde_json::to_string(&sample)?);
             Ok(())
         }
@@ -84,18 +87,22 @@ fn plan<'a>(mut args: impl Iterator<Item = &'a str>) -> Outcome<Plan> {
     let mut plan = Plan {
         rounds: 5,
         time: TIME,
+        workers: WORKERS,
         only: Vec::new(),
+        more: false,
         json: None,
     };
     while let Some(arg) = args.next() {
         match arg {
             "--quick" => (plan.rounds, plan.time) = (1, Duration::from_millis(50)),
-            "--rounds" => plan.rounds = args.next().ok_or("--rounds needs a number")?.parse()?,
+            "--rounds" => plan.rounds = number(args.next())?,
+            "--workers" => plan.workers = number(args.next())?,
             "--time" => plan.time = milliseconds(args.next())?,
             "--only" => {
                 let only = args.next().ok_or("--only needs parts of names")?;
                 plan.only = only.split(',').map(str::to_owned).collect();
             }
+            "--more" => plan.more = true,
             "--json" => {
                 plan.json = Some(PathBuf::from(args.next().ok_or("--json needs a path")?));
             }
@@ -103,6 +110,10 @@ fn plan<'a>(mut args: impl Iterator<Item = &'a str>) -> Outcome<Plan> {
         }
     }
     Ok(plan)
+}
+
+fn number(arg: Option<&str>) -> Outcome<usize> {
+    Ok(arg.ok_or("a number is missing")?.parse()?)
 }
 
 fn milliseconds(arg: Option<&str>) -> Outcome<Duration> {
@@ -120,3 +131,5 @@ fn find<T>(all: &'static [T], name: &str, name_of: fn(&T) -> &'static str) -> Ou
 
 /// How long a round of one work on one stack takes, unless it is said.
 const TIME: Duration = Duration::from_millis(400);
+/// Threads that both ends share, unless it is said.
+const WORKERS: usize = 2;

@@ -16,6 +16,7 @@ mod report;
 mod sample;
 mod stack;
 mod stacks;
+mod table;
 mod tls;
 mod work;
 

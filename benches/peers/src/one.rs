@@ -116,13 +116,14 @@ pub(crate) fn one(
     stack: &Entry,
     work: &Work,
     time: Duration,
+    workers: usize,
     counter: Option<Counter>,
 ) -> Outcome<Sample> {
     allow_many_sockets()?;
     let runtime = match counter {
         Some(_) => Builder::new_current_thread().enable_all().build()?,
         None => Builder::new_multi_thread()
-            .worker_threads(WORKERS)
+            .worker_threads(workers)
             .enable_all()
             .build()?,
     };
@@ -155,6 +156,8 @@ pub(crate) fn one(
             let sample = run(time)?;
             Sample {
                 peak_bytes: Some(peak_bytes()?),
+                // Over the link, what carries the packets is another.
+                others: sample.others.filter(|_| !work.link),
                 tcp: work.link.then(link::tcp).transpose()?,
                 ..sample
             }
@@ -178,5 +181,3 @@ fn allow_many_sockets() -> Outcome<()> {
 
 /// How much longer than it should a round may take, at the least.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Threads that both ends share.
-const WORKERS: usize = 2;

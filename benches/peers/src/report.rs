@@ -2,11 +2,16 @@
 //!
 //! Measures nothing itself.
 
-use std::{fmt::Write as _, fs, path::Path};
+use std::{fs, path::Path};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Outcome, goals, one::Entry, sample::Sample, work::Work};
+use crate::{
+    Outcome,
+    one::{Entry, STACKS},
+    sample::Sample,
+    work::{WORKS, Work},
+};
 
 /// The stack that the others are held against.
 pub(crate) const OURS: &str = "ours-iroh";
@@ -54,16 +59,27 @@ impl Report {
         Ok(serde_json::from_slice(&fs::read(file)?)?)
     }
 
-    /// With what the file has of works and stacks that were not measured now; writes all of it.
-    pub(crate) fn keep(mut self, file: &Path) -> Outcome<Self> {
-        self.machine = machine();
+    /// With what the file has of works and stacks that were not measured now, and with more, of those too; writes all of it.
+    pub(crate) fn keep(mut self, file: &Path, machine: String, more: bool) -> Outcome<Self> {
+        self.machine = machine;
         let mut all = match Self::read(file) {
             Ok(earlier) if earlier.machine == self.machine => earlier.rows,
-            Ok(_) => return Err(format!("{} is of another machine", file.display()).into()),
+            Ok(_) => {
+                return Err(format!(
+                    "{} is of another machine, or of other workers",
+                    file.display()
+                )
+                .into());
+            }
             Err(_) if !file.exists() => Vec::new(),
             Err(error) => return Err(error),
         };
-        all.retain(|row| !self.rows.iter().any(|new| new.is_of(row)));
+        if more {
+            let rounds = all.iter().map(|row| row.round + 1).max().unwrap_or(0);
+            self.rows.iter_mut().for_each(|row| row.round += rounds);
+        } else {
+            all.retain(|row| !self.rows.iter().any(|new| new.is_of(row)));
+        }
         all.append(&mut self.rows);
         self.rows = all;
         fs::write(file, format!("{}\n", serde_json::to_string_pretty(&self)?))?;
@@ -75,7 +91,7 @@ impl Report {
         self.rows.push(row);
     }
 
-    /// What stacks did of each work, in the order in which both were first measured.
+    /// What stacks did of each work. Samples that were disturbed count only where there are no others.
     pub(crate) fn works(&self) -> Vec<Did<'_>> {
         let mut works: Vec<Did<'_>> = Vec::new();
         for row in &self.rows {
@@ -107,16 +123,20 @@ impl Report {
                 Err(error) => stacks[place].failed = Some(error),
             }
         }
-        works
-    }
-
-    /// The tables for people.
-    pub(crate) fn tables(&self) -> String {
-        let mut out = String::new();
-        for did in self.works() {
-            did.table(&mut out);
+        for did in &mut works {
+            for figures in &mut did.stacks {
+                let is_clean = |it: &(usize, &Sample)| !it.1.is_disturbed();
+                if figures.samples.iter().any(is_clean) {
+                    let before = figures.samples.len();
+                    figures.samples.retain(is_clean);
+                    figures.left_out = before - figures.samples.len();
+                }
+            }
+            did.stacks
+                .sort_by_key(|it| place(STACKS.iter().map(|it| it.name), it.stack));
         }
-        out + &goals::table(self)
+        works.sort_by_key(|it| place(WORKS.iter().map(|it| it.name), it.work));
+        works
     }
 }
 
@@ -136,90 +156,14 @@ pub(crate) struct Figures<'a> {
     pub samples: Vec<(usize, &'a Sample)>,
     pub allocations: Option<f64>,
     pub failed: Option<&'a str>,
+    /// Samples that were disturbed.
+    pub left_out: usize,
 }
 
 impl Did<'_> {
     /// What this stack did.
     pub(crate) fn by(&self, stack: &str) -> Option<&Figures<'_>> {
         self.stacks.iter().find(|it| it.stack == stack)
-    }
-
-    fn table(&self, out: &mut String) {
-        let samples = self.stacks.iter().flat_map(|it| &it.samples);
-        let tcp = samples.filter_map(|(_, it)| it.tcp.as_ref()).next();
-        let tcp = tcp.map_or_else(String::new, |it| format!(" (TCP has {it})"));
-        let _ = writeln!(
-            out,
-            "\n{}: {}{tcp}\n  {:<14}{:>12}{:>8}{:>9}{:>10}{:>10}{:>8}{:>10}  {} beside it: rate, CPU",
-            self.work,
-            self.about,
-            "",
-            format!("{}/s", self.unit),
-            "spread",
-            "CPU us",
-            "p50 us",
-            "p99 us",
-            "allocs",
-            "memory",
-            OURS,
-        );
-        for figures in &self.stacks {
-            let _ = write!(out, "  {:<14}", figures.stack);
-            if let Some(why) = figures.failed {
-                let _ = writeln!(out, "  failed: {why}");
-                continue;
-            }
-            if figures.samples.is_empty() {
-                let allocations = figures.allocations.unwrap_or_default();
-                let _ = writeln!(out, "  {allocations:.1} allocations");
-                continue;
-            }
-            let or_none = |value: Option<String>| value.unwrap_or_else(|| "-".into());
-            let rates: Vec<f64> = figures.each(Sample::rate).collect();
-            let memory = match figures.median_of(|it| it.idle_bytes) {
-                Some(idle) => format!("{:.0} KiB", idle / 1024.0),
-                None => or_none(figures.median_of(|it| it.peak_bytes).map(mib)),
-            };
-            let _ = write!(
-                out,
-                "{:>12}{:>7.0}%{:>9.2}{:>10}{:>10}{:>8}{:>10}",
-                rounded(median(rates.iter().copied())),
-                spread(&rates) * 100.0,
-                median(figures.each(Sample::cpu_us)),
-                or_none(
-                    figures
-                        .median_of(|it| it.p50_us)
-                        .map(|it| format!("{it:.1}"))
-                ),
-                or_none(
-                    figures
-                        .median_of(|it| it.p99_us)
-                        .map(|it| format!("{it:.0}"))
-                ),
-                or_none(figures.allocations.map(|it| format!("{it:.1}"))),
-                memory,
-            );
-            if let Some(beside) = figures.median_of(|it| it.beside_mib_s) {
-                let _ = write!(out, "  (beside {beside:.0} MiB/s)");
-            }
-            if let Some(ours) = self.by(OURS).filter(|_| figures.stack != OURS) {
-                let beside = |figure: fn(&Sample) -> f64| -> Vec<f64> {
-                    let pairs = ours.pairs(figures);
-                    pairs.map(|(our, its)| figure(our) / figure(its)).collect()
-                };
-                let rates = beside(Sample::rate);
-                if !rates.is_empty() {
-                    let _ = write!(
-                        out,
-                        "  {:.2}x ±{:.0}%, {:.2}x",
-                        median(rates.iter().copied()),
-                        spread(&rates) * 100.0,
-                        median(beside(Sample::cpu_us)),
-                    );
-                }
-            }
-            out.push('\n');
-        }
     }
 }
 
@@ -255,32 +199,25 @@ pub(crate) fn median(values: impl IntoIterator<Item = f64>) -> f64 {
     f64::midpoint(values[low], values[high])
 }
 
-/// Half the distance between the extremes, as a share of the median.
+/// Half the distance between the quartiles, as a share of the median: where the middle half of the rounds lies.
 pub(crate) fn spread(values: &[f64]) -> f64 {
-    let low = values.iter().copied().fold(f64::INFINITY, f64::min);
-    let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    (high - low) / 2.0 / median(values.iter().copied())
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let quarter = sorted.len() / 4;
+    (sorted[sorted.len() - 1 - quarter] - sorted[quarter]) / 2.0 / median(sorted)
 }
 
-fn rounded(value: f64) -> String {
-    if value < 100.0 {
-        format!("{value:.1}")
-    } else {
-        format!("{value:.0}")
-    }
-}
-
-fn mib(bytes: f64) -> String {
-    format!("{:.0} MiB", bytes / 1024.0 / 1024.0)
+fn place<'a>(mut names: impl Iterator<Item = &'a str>, name: &str) -> usize {
+    names.position(|it| it == name).unwrap_or(usize::MAX)
 }
 
 /// What the figures belong to.
-fn machine() -> String {
+pub(crate) fn machine(workers: usize) -> String {
     let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = info
         .lines()
         .find_map(|line| line.strip_prefix("model name"));
     let model = model.map_or("unknown CPU", |it| it.trim_start_matches([' ', '\t', ':']));
     let cpus = std::thread::available_parallelism().map_or(0, usize::from);
-    format!("{cpus} x {model}")
+    format!("{cpus} x {model}, {workers} workers")
 }

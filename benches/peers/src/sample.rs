@@ -2,7 +2,10 @@
 //!
 //! Knows nothing of calls or networks.
 
-use std::time::{Duration, Instant};
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
 
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
@@ -30,6 +33,9 @@ pub(crate) struct Sample {
     /// MiB a second that went beside the calls.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub beside_mib_s: Option<f64>,
+    /// How many processors were taken by whoever else was running.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub others: Option<f64>,
     /// How the kernel's TCP notices that a link is full, where that matters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tcp: Option<String>,
@@ -52,6 +58,11 @@ impl Sample {
         self.cpu_s * 1e6 / self.units
     }
 
+    /// Whether somebody else took so much of the processors that this says little.
+    pub(crate) fn is_disturbed(&self) -> bool {
+        self.others.is_some_and(|others| others > DISTURBED)
+    }
+
     /// With the quantiles of these times.
     pub(crate) fn times(mut self, mut times: Vec<Duration>) -> Self {
         times.sort_unstable();
@@ -69,25 +80,45 @@ impl Sample {
 pub(crate) struct Clock {
     wall: Instant,
     cpu: Duration,
+    machine: Option<Duration>,
 }
+
+/// Processors that others may take before a sample counts as disturbed.
+const DISTURBED: f64 = 0.15;
 
 impl Clock {
     pub(crate) fn start() -> Self {
         Self {
             wall: Instant::now(),
             cpu: process_cpu(),
+            machine: machine_cpu(),
         }
     }
 
     /// The time since the start, for so many units.
     pub(crate) fn stop(&self, units: f64) -> Sample {
+        let wall_s = self.wall.elapsed().as_secs_f64();
+        let cpu_s = (process_cpu() - self.cpu).as_secs_f64();
+        let machine = machine_cpu().zip(self.machine);
+        let others = machine.map(|(now, then)| (now - then).as_secs_f64() - cpu_s);
         Sample {
             units,
-            wall_s: self.wall.elapsed().as_secs_f64(),
-            cpu_s: (process_cpu() - self.cpu).as_secs_f64(),
+            wall_s,
+            cpu_s,
+            others: others.map(|cpu| cpu.max(0.0) / wall_s),
             ..Sample::default()
         }
     }
+}
+
+/// What all processors have done, and what a hypervisor has taken of them.
+fn machine_cpu() -> Option<Duration> {
+    let stat = fs::read_to_string("/proc/stat").ok()?;
+    let fields = stat.lines().next()?.split_whitespace().skip(1);
+    let ticks: Vec<u64> = fields.map_while(|it| it.parse().ok()).collect();
+    // user, nice, system, idle, waiting, irq, softirq, steal; then what is counted above already.
+    let busy: u64 = ticks.iter().take(8).sum::<u64>() - ticks.get(3)? - ticks.get(4)?;
+    Some(Duration::from_millis(busy * 10))
 }
 
 fn process_cpu() -> Duration {
@@ -109,7 +140,7 @@ pub(crate) fn peak_bytes() -> Outcome<f64> {
 }
 
 fn status_bytes(field: &str) -> Outcome<f64> {
-    let status = std::fs::read_to_string("/proc/self/status")?;
+    let status = fs::read_to_string("/proc/self/status")?;
     let line = status.lines().find_map(|line| line.strip_prefix(field));
     let kib = line.and_then(|line| line.split_whitespace().next());
     let kib: f64 = kib.ok_or("Linux says no such thing of memory")?.parse()?;

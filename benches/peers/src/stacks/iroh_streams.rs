@@ -42,35 +42,30 @@ const COLLECT: u8 = 4;
 const PING_PONG: u8 = 5;
 
 async fn answer(mut send: SendStream, mut recv: RecvStream) -> Outcome<()> {
-    // All that has come of the request, for small ones all there is.
-    let mut head = recv
-        .read_chunk(usize::MAX)
-        .await?
-        .ok_or("nothing is asked")?;
-    let asked = head.try_get_u8()?;
+    let asked = recv.read_chunk(1).await?.ok_or("nothing is asked")?[0];
     match asked {
         ECHO => {
-            let payload = rest(head, &mut recv).await?;
-            send.write_chunk(payload).await?;
+            let payload = recv.read_to_end(HUGE_BYTES).await?;
+            send.write_chunk(payload.into()).await?;
         }
         UPLOAD => {
-            let count = rest(head, &mut recv).await?.len() as u64;
+            let count = recv.read_to_end(HUGE_BYTES).await?.len() as u64;
             send.write_all(&count.to_be_bytes()).await?;
         }
         DOWNLOAD => {
-            let bytes = rest(head, &mut recv).await?.try_get_u64()?;
+            let bytes = recv.read_to_end(8).await?.as_slice().try_get_u64()?;
             send.write_chunk(data::asked(bytes)).await?;
         }
         ITEMS => {
-            let count = rest(head, &mut recv).await?.try_get_u64()?;
+            let count = recv.read_to_end(8).await?.as_slice().try_get_u64()?;
             write_items(&mut send, count).await?;
         }
         COLLECT => {
-            let count = read_items(head, &mut recv).await?;
+            let count = read_items(&mut recv).await?;
             send.write_all(&count.to_be_bytes()).await?;
         }
         PING_PONG => {
-            let mut items = Items::new(head);
+            let mut items = Items::default();
             while let Some(item) = items.next(&mut recv).await? {
                 let mut out = BytesMut::with_capacity(4 + item.len());
                 put_item(&mut out, &item);
@@ -101,7 +96,7 @@ impl Client for Connection {
         send.write_all_chunks(&mut [Bytes::from_static(&[ITEMS]), number(count)])
             .await?;
         send.finish()?;
-        read_items(Bytes::new(), &mut recv).await
+        read_items(&mut recv).await
     }
 
     async fn collect(&self, count: u64) -> Outcome<u64> {
@@ -115,7 +110,7 @@ impl Client for Connection {
     async fn ping_pong(&self, time: Duration) -> Outcome<Vec<Duration>> {
         let (mut send, mut recv) = self.open_bi().await?;
         send.write_chunk(Bytes::from_static(&[PING_PONG])).await?;
-        let (mut items, mut times) = (Items::new(Bytes::new()), Vec::new());
+        let (mut items, mut times) = (Items::default(), Vec::new());
         let begin = Instant::now();
         while begin.elapsed() < time {
             let sent = Instant::now();
@@ -143,21 +138,6 @@ async fn call(connection: &Connection, asked: u8, payload: Bytes) -> Outcome<Byt
     Ok(recv.read_to_end(HUGE_BYTES).await?.into())
 }
 
-/// The rest of a request, with what has come of it.
-async fn rest(head: Bytes, recv: &mut RecvStream) -> Outcome<Bytes> {
-    let rest = recv.read_to_end(HUGE_BYTES).await?;
-    if rest.is_empty() {
-        return Ok(head);
-    }
-    if head.is_empty() {
-        return Ok(rest.into());
-    }
-    let mut all = BytesMut::with_capacity(head.len() + rest.len());
-    all.put_slice(&head);
-    all.put_slice(&rest);
-    Ok(all.freeze())
-}
-
 fn number(number: u64) -> Bytes {
     Bytes::copy_from_slice(&number.to_be_bytes())
 }
@@ -178,8 +158,8 @@ async fn write_items(send: &mut SendStream, count: u64) -> Outcome<()> {
     Ok(send.write_chunk(out.freeze()).await?)
 }
 
-async fn read_items(head: Bytes, recv: &mut RecvStream) -> Outcome<u64> {
-    let (mut items, mut count) = (Items::new(head), 0);
+async fn read_items(recv: &mut RecvStream) -> Outcome<u64> {
+    let (mut items, mut count) = (Items::default(), 0);
     while let Some(item) = items.next(recv).await? {
         count += u64::from(item.len() == SMALL_BYTES);
     }
@@ -187,17 +167,12 @@ async fn read_items(head: Bytes, recv: &mut RecvStream) -> Outcome<u64> {
 }
 
 /// Cuts a stream into items.
+#[derive(Default)]
 struct Items {
     buffer: BytesMut,
 }
 
 impl Items {
-    fn new(head: Bytes) -> Self {
-        Self {
-            buffer: head.into(),
-        }
-    }
-
     async fn next(&mut self, recv: &mut RecvStream) -> Outcome<Option<Bytes>> {
         loop {
             if let Some(mut head) = self.buffer.get(..4) {

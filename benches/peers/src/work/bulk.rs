@@ -1,4 +1,4 @@
-//! Large messages, eight in flight on one connection.
+//! Large messages on one connection.
 
 use std::sync::Arc;
 
@@ -16,11 +16,8 @@ pub(crate) enum Way {
     Down,
 }
 
-/// Messages in flight.
-const IN_FLIGHT: usize = 8;
-
-/// 1 MiB each way.
-pub(crate) async fn prepare<S: Stack>(stack: S, way: Way) -> Outcome<Round> {
+/// 1 MiB by so many callers.
+pub(crate) async fn prepare<S: Stack>(stack: S, way: Way, callers: usize) -> Outcome<Round> {
     let client = stack.connect().await?;
     let payload = data::payload(LARGE_BYTES);
     let call = move |client: S::Client| {
@@ -40,7 +37,7 @@ pub(crate) async fn prepare<S: Stack>(stack: S, way: Way) -> Outcome<Round> {
     let stack = Arc::new(stack);
     Ok(Box::new(move |time| {
         let (stack, call) = (Arc::clone(&stack), call.clone());
-        let clients = vec![client.clone(); IN_FLIGHT];
+        let clients = vec![client.clone(); callers];
         Box::pin(async move {
             let sample = drive(clients, call, 1.0, time).await;
             drop(stack);

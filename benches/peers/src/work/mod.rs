@@ -39,10 +39,10 @@ pub(crate) enum Kind {
         connections: usize,
         callers: usize,
     },
-    /// 1 MiB from client to server.
-    Upload,
-    /// 1 MiB from server to client.
-    Download,
+    /// 1 MiB from client to server, by so many callers.
+    Upload { callers: usize },
+    /// 1 MiB from server to client, by so many callers.
+    Download { callers: usize },
     /// A stream of small items from server to client.
     Items,
     /// A stream of small items from client to server.
@@ -89,8 +89,8 @@ pub(crate) const WORKS: &[Work] = &[
     echo("unary-256", "64-byte echo, 256 in flight", SMALL_BYTES, 1, 256),
     echo("unary-1024", "64-byte echo, 1024 in flight", SMALL_BYTES, 1, 1024),
     echo("unary-4k", "4 KiB echo, 64 in flight", 4096, 1, 64),
-    UPLOAD,
-    work("download", "1 MiB download, 8 in flight", "MiB", Kind::Download),
+    work("upload", "1 MiB upload, 8 in flight", "MiB", Kind::Upload { callers: 8 }),
+    work("download", "1 MiB download, 8 in flight", "MiB", Kind::Download { callers: 8 }),
     work("items", "server streaming of 64-byte items", "items", Kind::Items),
     work("collect", "client streaming of 64-byte items", "items", Kind::Collect),
     work("ping-pong", "64-byte items to and fro on one stream", "turns", Kind::PingPong),
@@ -108,7 +108,11 @@ pub(crate) const WORKS: &[Work] = &[
         ..SMALL_ALONE
     },
     over_link("link-unary-64", "1 % loss, 20 ms: 64-byte echo, 64 in flight", UNARY_64),
-    over_link("link-upload", "1 % loss, 20 ms: 1 MiB upload, 8 in flight", UPLOAD),
+    over_link(
+        "link-upload",
+        "1 % loss, 20 ms: 1 MiB upload, 1 in flight",
+        work("", "", "MiB", Kind::Upload { callers: 1 }),
+    ),
     over_link("link-small-alone", "1 % loss, 20 ms: 500 64-byte echoes a second", SMALL_ALONE),
     Work {
         kind: Kind::Mixed(Beside::Large),
@@ -117,7 +121,6 @@ pub(crate) const WORKS: &[Work] = &[
 ];
 
 const UNARY_64: Work = echo("unary-64", "64-byte echo, 64 in flight", SMALL_BYTES, 1, 64);
-const UPLOAD: Work = work("upload", "1 MiB upload, 8 in flight", "MiB", Kind::Upload);
 const SMALL_ALONE: Work = Work {
     times: 5,
     ..work(
@@ -176,8 +179,8 @@ pub(crate) async fn prepare<S: Stack>(stack: S, kind: Kind) -> Outcome<Round> {
             connections,
             callers,
         } => echo::prepare(stack, bytes, connections, callers).await,
-        Kind::Upload => bulk::prepare(stack, bulk::Way::Up).await,
-        Kind::Download => bulk::prepare(stack, bulk::Way::Down).await,
+        Kind::Upload { callers } => bulk::prepare(stack, bulk::Way::Up, callers).await,
+        Kind::Download { callers } => bulk::prepare(stack, bulk::Way::Down, callers).await,
         Kind::Items | Kind::Collect | Kind::PingPong => streams::prepare(stack, kind).await,
         Kind::SetUp => Ok(set_up::prepare(stack)),
         Kind::Idle => Ok(idle::prepare(stack)),
