@@ -1,12 +1,15 @@
 //! The services of a Blixard node, declared with `#[iroh_service]`; each is a folder of its messages, its trait and its
 //! implementation.
 //!
+//! - `auth`, with the feature of that name: who may call which method, by the roles of keys.
 //! - [`health`]: `grpc.health.v1.Health`, by which load balancers, orchestrators and peers ask whether a server serves.
 //! - [`raft`]: `blixard.raft.v1.RaftService`, by which the members of a Raft cluster elect a leader and copy its log.
 //! - [`vm`]: `blixard.vm.v1.VmService`, the machines of a node; with the feature `vm-host` it runs them.
 //!
 //! What other languages need of them is in `proto/`, and follows from the traits: `cargo run --example schema -- write services/proto`.
 
+#[cfg(feature = "auth")]
+pub mod auth;
 pub mod health;
 pub mod raft;
 pub mod vm;
