@@ -3,6 +3,7 @@
 //!
 //! - `auth`, with the feature of that name: who may call which method, by the roles of keys.
 //! - [`health`]: `grpc.health.v1.Health`, by which load balancers, orchestrators and peers ask whether a server serves.
+//! - [`node`]: `blixard.node.v1.NodeHealthService`, how a node is, part by part; with the feature `node-host` it looks at its disk.
 //! - [`raft`]: `blixard.raft.v1.RaftService`, by which the members of a Raft cluster elect a leader and copy its log.
 //! - [`vm`]: `blixard.vm.v1.VmService`, the machines of a node; with the feature `vm-host` it runs them.
 //!
@@ -10,7 +11,10 @@
 
 #[cfg(feature = "auth")]
 pub mod auth;
+#[cfg(any(feature = "node-host", feature = "vm-host"))]
+mod full;
 pub mod health;
+pub mod node;
 pub mod raft;
 pub mod vm;
 
@@ -18,9 +22,10 @@ use blixard_rpc::method::ServiceDescriptor;
 
 /// All services: for what concerns each of them, such as their schemas.
 #[must_use]
-pub fn descriptors() -> [&'static ServiceDescriptor; 3] {
+pub fn descriptors() -> [&'static ServiceDescriptor; 4] {
     [
         health::HealthService::descriptor(),
+        node::NodeHealthService::descriptor(),
         raft::RaftService::descriptor(),
         vm::VmsService::descriptor(),
     ]

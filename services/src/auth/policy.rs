@@ -61,6 +61,8 @@ impl Default for Policy {
 
 /// Methods and the roles that they need: all of this crate's, and those of gRPC's that come with the framework.
 const METHODS: &[(&str, Role)] = &[
+    ("/blixard.node.v1.NodeHealthService/Check", Role::Viewer),
+    ("/blixard.node.v1.NodeHealthService/Ping", Role::Viewer),
     ("/blixard.raft.v1.RaftService/Vote", Role::Node),
     ("/blixard.raft.v1.RaftService/PreVote", Role::Node),
     ("/blixard.raft.v1.RaftService/TransferLeader", Role::Node),

@@ -31,6 +31,12 @@ pub trait Hypervisor: Send + Sync + 'static {
     /// `INVALID_ARGUMENT`, `NOT_FOUND` or `RESOURCE_EXHAUSTED`, and what to do about it.
     fn check(&self, spec: &VmSpec) -> impl Future<Output = Result<()>> + Send;
 
+    /// Whether machines can be started here at all, as far as can be said without one.
+    ///
+    /// # Errors
+    /// Why not, and what to do about it.
+    fn ready(&self) -> impl Future<Output = Result<()>> + Send;
+
     /// Starts the process of a machine; its guest does not run until it is [resumed](Guest::resume).
     ///
     /// A machine has one process at most, whatever befalls the daemon: if there is one already, nothing is started.

@@ -10,6 +10,7 @@ use bytes::{Bytes, BytesMut};
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 
 use super::record::{Done, Record};
+use crate::full::is_full;
 
 /// The records of a node, in one file that only one daemon opens at a time.
 #[derive(Debug)]
@@ -130,11 +131,6 @@ fn failed(path: &Path, what: &str, error: &redb::Error) -> Status {
             path.display()
         ),
     )
-}
-
-fn is_full(error: &std::io::Error) -> bool {
-    use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
-    matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
 }
 
 enum Failure {

@@ -17,6 +17,7 @@ use std::{
     os::unix::{fs::DirBuilderExt, process::CommandExt},
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
 
@@ -80,6 +81,8 @@ pub enum Accelerator {
 pub struct Qemu {
     config: QemuConfig,
     accelerator: OnceCell<Accelerator>,
+    /// Whether a guest has run since it was last in doubt.
+    ran: AtomicBool,
 }
 
 impl Qemu {
@@ -104,6 +107,7 @@ impl Qemu {
         Ok(Self {
             config,
             accelerator: OnceCell::new(),
+            ran: AtomicBool::new(false),
         })
     }
 
@@ -293,6 +297,20 @@ impl Hypervisor for Qemu {
 
     async fn check(&self, spec: &VmSpec) -> Result<()> {
         args::check(spec, &self.config.images)
+    }
+
+    /// The tiny guest has to run once; then it is enough that the program still starts.
+    async fn ready(&self) -> Result<()> {
+        let runs = async {
+            let accelerator = self.accelerator().await?;
+            if self.ran.load(Ordering::Relaxed) {
+                return probe::starts(&self.config).await;
+            }
+            probe::check(&self.config, accelerator).await
+        };
+        let ready = runs.await;
+        self.ran.store(ready.is_ok(), Ordering::Relaxed);
+        ready
     }
 
     async fn launch(&self, id: &MachineId, spec: &VmSpec) -> Result<QemuGuest> {

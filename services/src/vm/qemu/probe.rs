@@ -1,7 +1,12 @@
 //! What runs guests on this node: KVM counts if a guest really runs by it. In a machine within a machine `/dev/kvm` may well open, and
 //! run nothing.
 
-use std::{fs, path::Path, process::Stdio, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
 
 use blixard_rpc::{Result, Status};
 use tokio::{
@@ -25,10 +30,7 @@ pub(super) async fn accelerator(config: &QemuConfig) -> Result<Accelerator> {
         Some("tcg") => return Ok(Accelerator::Tcg),
         _ => {}
     }
-    let kernel = config.run.join("probe.elf");
-    fs::write(&kernel, GUEST).map_err(|error| {
-        Status::unavailable(format!("{} cannot be written: {error}", kernel.display()))
-    })?;
+    let kernel = guest(config)?;
     let kvm = fs::File::options()
         .read(true)
         .write(true)
@@ -58,6 +60,53 @@ pub(super) async fn accelerator(config: &QemuConfig) -> Result<Accelerator> {
     let _ = fs::write(&note, format!("{boot} {name}\n"));
     tracing::info!(accelerator = name, "guests run");
     Ok(accelerator)
+}
+
+/// Whether a guest runs by what was found.
+pub(super) async fn check(config: &QemuConfig, accelerator: Accelerator) -> Result<()> {
+    let (name, patience) = match accelerator {
+        Accelerator::Kvm => ("kvm", KVM_PATIENCE),
+        Accelerator::Auto | Accelerator::Tcg => ("tcg", TCG_PATIENCE),
+    };
+    let kernel = guest(config)?;
+    match runs(&config.binary, name, &kernel, patience).await? {
+        None => Ok(()),
+        Some(said) => Err(Status::failed_precondition(format!(
+            "{} runs no guest by {name}: {said}",
+            config.binary.display()
+        ))),
+    }
+}
+
+/// Whether QEMU still starts.
+pub(super) async fn starts(config: &QemuConfig) -> Result<()> {
+    let binary = &config.binary;
+    let output = Command::new(binary)
+        .arg("--version")
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output()
+        .await
+        .map_err(|error| not_spawned(binary, &error))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    let said = said.lines().last().unwrap_or("it says nothing");
+    Err(Status::failed_precondition(format!(
+        "{} does not start, {}: {said}",
+        binary.display(),
+        output.status
+    )))
+}
+
+/// The file of the tiny guest.
+fn guest(config: &QemuConfig) -> Result<PathBuf> {
+    let kernel = config.run.join("probe.elf");
+    fs::write(&kernel, GUEST).map_err(|error| {
+        Status::unavailable(format!("{} cannot be written: {error}", kernel.display()))
+    })?;
+    Ok(kernel)
 }
 
 /// Whether a guest runs by this: `None`, or what was said instead.
