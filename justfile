@@ -38,16 +38,13 @@ bench-raft *ARGS:
 raft ROUNDS="20":
     RAFT_ROUNDS={{ROUNDS}} cargo test --release -p blixard-tests --test raft -- --nocapture --test-threads=1
 
-# Instructions of one small call, both ends, without the network: needs valgrind. `just instructions lane 64`, `just instructions memory 1`.
-instructions WAY="lane" IN_FLIGHT="64":
-    #!/usr/bin/env bash
-    set -euo pipefail
-    bench=$(cargo bench -p blixard-rpc --no-default-features --bench path --no-run --message-format=json 2>/dev/null |
-        sed -n 's/.*"executable":"\([^"]*path-[^"]*\)".*/\1/p')
-    count() {
-        valgrind --tool=callgrind --callgrind-out-file=/dev/null "$bench" {{WAY}} {{IN_FLIGHT}} "$1" 2>&1 | awk '/Collected/ { print $4 }'
-    }
-    echo "$(( ($(count 32000) - $(count 6400)) / 25600 )) instructions a call"
+# Our calls beside those of other stacks: ours, irpc, tonic, tarpc, raw TLS, raw iroh; benches/peers/README.md. `just peers all --only unary-64`.
+peers *ARGS:
+    cargo run --release -p peers -- {{ARGS}}
+
+# Instructions of the hot paths, without the network, beside those that are checked in: needs valgrind. `just instructions lane 64` prints one.
+instructions *ARGS:
+    bash .ci/instructions {{ARGS}}
 
 # The documentation of every public item.
 doc:

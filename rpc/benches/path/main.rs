@@ -1,9 +1,10 @@
 //! What blixard-rpc itself does for one small call, without the network below it: for callgrind, which counts instructions.
 //!
 //! `path lane 64 20000` makes 20000 calls over a lane, 64 in flight, both ends on one thread over pipes in memory. The same binary
-//! and arguments count the same on every run, so two counts of different lengths give what one call costs:
-//! `just instructions` prints the difference.
+//! and arguments count the same on every run, so two counts of different lengths give what one call costs. `memory` is a call without
+//! frames, `frames` the frames of one without a call. `.ci/instructions` compares all with `counts.txt`.
 
+mod frames;
 mod pipe;
 
 use std::{error::Error, sync::Arc};
@@ -33,11 +34,16 @@ impl Bench for Answers {
 fn main() -> Outcome<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let (way, in_flight, calls) = match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        [way @ ("lane" | "memory"), in_flight, calls] => (way, in_flight.parse()?, calls.parse()?),
+        [way @ ("frames" | "lane" | "memory"), in_flight, calls] => {
+            (way, in_flight.parse()?, calls.parse()?)
+        }
         // `cargo bench` and `cargo test --benches`: that it runs at all.
         ["--bench" | "--test", ..] | [] => ("lane", 64, 1000),
-        _ => return Err("path lane|memory IN_FLIGHT CALLS".into()),
+        _ => return Err("path frames|lane|memory IN_FLIGHT CALLS".into()),
     };
+    if way == "frames" {
+        return frames::run(calls);
+    }
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?
