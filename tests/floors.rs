@@ -83,6 +83,8 @@ fn the_links_of_the_pages_lead_somewhere() {
         "ARCHITECTURE.md",
         "CONTRIBUTING.md",
         "CHANGELOG.md",
+        "benches/peers/README.md",
+        "docs/PERFORMANCE.md",
         "docs/RAFT.md",
         "examples/README.md",
     ] {
