@@ -37,6 +37,8 @@ pub mod rate;
 mod shared;
 mod snapshot;
 mod stream;
+#[cfg(feature = "tikv")]
+pub mod tikv;
 mod transport;
 mod upload;
 
