@@ -38,6 +38,10 @@ bench-raft *ARGS:
 raft ROUNDS="20":
     RAFT_ROUNDS={{ROUNDS}} cargo test --release -p blixard-tests --test raft -- --nocapture --test-threads=1
 
+# Known bugs of Raft transports, each of which a test must find; about two minutes each. `just mutants any_stream_wins` tries one.
+mutants *NAMES:
+    tests/mutants/run {{NAMES}}
+
 # Our calls beside those of other stacks: ours, irpc, tonic, tarpc, raw TLS, raw iroh; benches/peers/README.md. `just peers all --only unary-64`.
 peers *ARGS:
     cargo run --release -p peers -- {{ARGS}}
