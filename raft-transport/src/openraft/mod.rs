@@ -2,6 +2,7 @@
 //!
 //! What is replicated is a [`Machine`]; [`open`] gives the engine what it stores things in.
 
+mod cluster;
 mod codec;
 mod engine;
 mod log_store;
@@ -14,6 +15,7 @@ mod snapshot_file;
 mod state;
 mod state_store;
 
+pub use cluster::Cluster;
 pub use engine::OpenRaft;
 pub use log_store::{LogReader, LogStore};
 pub use machine::{Machine, Types};
