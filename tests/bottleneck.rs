@@ -13,8 +13,8 @@ use blixard_rpc::{
     },
 };
 use blixard_tests::{
-    bottleneck::Bottleneck,
     net::{endpoint, endpoint_v6, endpoint_with, soon},
+    udp::UdpRelay,
 };
 use bytes::Bytes;
 use iroh::{TransportAddr, endpoint::QuicTransportConfig};
@@ -57,13 +57,13 @@ impl Node for MyNode {
 /// A client and a server, and what is between them.
 struct Bed {
     connection: IrohConnection,
-    bottleneck: Bottleneck,
+    bottleneck: UdpRelay,
     _server: ServerHandle,
 }
 
 impl Bed {
     /// `None` where the machine cannot: without IPv6, packets would find a way around the bottleneck.
-    async fn new(bytes_per_second: u64, seed: u64, liveness: LivenessConfig) -> Option<Self> {
+    async fn new(bytes_per_second: u64, liveness: LivenessConfig) -> Option<Self> {
         let Some(server) = endpoint_v6().await else {
             let skipped = "skipped: this machine has no IPv6 on loopback";
             assert!(std::env::var_os("CI").is_none(), "{skipped}");
@@ -74,9 +74,8 @@ impl Bed {
         let server = IrohServer::new(router).spawn(server);
         let peer = server.endpoint().addr();
         let inside = *peer.ip_addrs().next().unwrap();
-        let bottleneck = Bottleneck::before(inside, bytes_per_second, seed)
-            .await
-            .unwrap();
+        let bottleneck = UdpRelay::before(inside).await.unwrap();
+        bottleneck.narrow(bytes_per_second);
         let peer = EndpointAddr::new(peer.id).with_ip_addr(bottleneck.address());
         let connector = IrohConnector::new(endpoint().await).liveness(liveness);
         let connection = soon(connector.dial(peer)).await.unwrap();
@@ -114,7 +113,7 @@ impl Bed {
 async fn urgent_calls_overtake_uploads_that_fill_the_window() {
     const UPLOADS: usize = 1000;
     const CALLS: usize = 10;
-    let Some(bed) = Bed::new(4 << 20, 1, LivenessConfig::default()).await else {
+    let Some(bed) = Bed::new(4 << 20, LivenessConfig::default()).await else {
         return;
     };
     let client = bed.client();
@@ -167,7 +166,7 @@ async fn calls_are_spread_over_lanes_while_packets_are_lost() {
         interval: Duration::from_millis(100),
         ..LivenessConfig::default()
     };
-    let Some(bed) = Bed::new(16 << 20, 2, liveness).await else {
+    let Some(bed) = Bed::new(16 << 20, liveness).await else {
         return;
     };
     let until = |lanes: usize| {
@@ -194,7 +193,7 @@ async fn calls_are_spread_over_lanes_while_packets_are_lost() {
         // One for the calls, one for pings.
         assert_eq!(bed.connection.lanes(), 2, "on a path without losses");
     }
-    bed.bottleneck.lose(30);
+    bed.bottleneck.lose(30, 2);
     soon(until(1 + MAX_LANES)).await;
     bed.check_path();
     assert!(bed.bottleneck.lost() > 0);

@@ -695,7 +695,7 @@ async fn behind_relay(book: &Arc<Book>, config: AcceptConfig) -> (ServerHandle, 
         .expect("the loopback of IPv6 can be bound");
     let target = endpoint.bound_sockets()[0];
     let server = IrohServer::with_config(book.router(), config).spawn(endpoint);
-    (server, UdpRelay::new(target).await)
+    (server, UdpRelay::before(target).await.unwrap())
 }
 
 fn by_way_of(server: &ServerHandle, relay: &UdpRelay) -> IrohPeer {

@@ -1,6 +1,5 @@
 //! Harness of the tests of the whole.
 
-pub mod bottleneck;
 pub mod ledger;
 pub mod net;
 pub mod secrets;
