@@ -13,8 +13,11 @@ mod fuzz;
 #[test]
 fn the_corpora_hold() {
     type Check = fn(&[u8]);
-    let targets: [(&str, Check); 5] = [
+    let targets: [(&str, Check); 8] = [
         ("frame", fuzz::checks::frame),
+        ("grpc_connection", fuzz::grpc::connection),
+        ("grpc_headers", fuzz::grpc::headers),
+        ("grpc_messages", fuzz::grpc::messages),
         ("head", fuzz::checks::head),
         ("hello", fuzz::checks::hello),
         ("message_postcard", fuzz::checks::message_postcard),

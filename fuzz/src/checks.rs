@@ -194,7 +194,7 @@ fn read_plainly(mut rest: &[u8]) -> (Vec<(Header, Bytes)>, Result<(), WireError>
 }
 
 /// Cuts a stream into pieces whose lengths `seed` decides: from single bytes to the whole.
-fn cut_up(stream: &[u8], seed: u8) -> Vec<Bytes> {
+pub(super) fn cut_up(stream: &[u8], seed: u8) -> Vec<Bytes> {
     let largest = [1, 2, 7, 24, 25, 1200, 4096, usize::MAX][usize::from(seed % 8)];
     let mut state = u32::from(seed) | 0x100;
     let mut chunks = Vec::new();

@@ -14,7 +14,10 @@ use blixard_rpc::{
 };
 use bytes::{Bytes, BytesMut};
 
-use super::types::{Choice, Color, Leaf, Lists, Nothing, Tree, Wide};
+use super::{
+    grpc_seeds,
+    types::{Choice, Color, Leaf, Lists, Nothing, Tree, Wide},
+};
 
 /// All seeds: the target, a name, the input.
 #[must_use]
@@ -67,6 +70,7 @@ pub fn all() -> Vec<(&'static str, String, Vec<u8>)> {
         "empty-leaves",
         with(3, &[0x1a, 0].repeat(2000)),
     );
+    seeds.extend(grpc_seeds::all());
     seeds
 }
 

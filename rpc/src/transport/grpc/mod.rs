@@ -66,6 +66,9 @@ mod listener;
 mod oneway;
 mod outbound;
 mod peers;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod replay;
 mod served;
 mod server;
 mod service;
