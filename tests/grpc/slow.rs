@@ -27,7 +27,7 @@ async fn a_reader_that_does_not_read_holds_its_call_until_the_deadline() {
     soon(subject.begins.notified()).await;
     raw.still_works().await;
     soon(subject.ended(1)).await;
-    // The stream is reset: there is no room for trailers.
+    // The stream is reset: the status cannot go before what was not read.
     let reset = soon(async {
         loop {
             match body.data().await {

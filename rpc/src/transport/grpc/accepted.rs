@@ -16,7 +16,7 @@ use h2::{
 use http_body::Body as _;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    time::{Sleep, sleep_until},
+    time::{Instant, Sleep, sleep_until},
 };
 
 use super::{
@@ -26,7 +26,7 @@ use super::{
         CONNECTION_WINDOW_BYTES, GrpcConfig, MAX_FRAME_BYTES, MAX_HEADER_BYTES, SEND_BUFFER_BYTES,
         STREAM_WINDOW_BYTES,
     },
-    served::{Accepted, Ending, ResponseBody, drained, was_cut},
+    served::{Accepted, Ending, LINGER, ResponseBody, drained, was_cut, was_late},
     shared::Shared,
     stream::{Pump, RecvBody},
     unread::{Metered, Unread},
@@ -161,10 +161,12 @@ async fn serve_call(
     }
 }
 
-/// Sends the body of a response; gives it up at the call's deadline even if the peer does not read.
+/// Sends the body of a response; gives it up at the call's deadline even if the peer does not read. One who reads on, only not as fast as
+/// the handler makes messages, is told so by the status; else, soon after, the stream is reset.
 async fn send(connection: &Accepted, stream: h2::SendStream<Bytes>, body: ResponseBody) {
     let deadline = body.deadline();
     let mut late: Option<Pin<Box<Sleep>>> = None;
+    let mut is_late = false;
     let mut pump = Pump::new(stream, body);
     let mut cut = pin!(connection.cut.notified());
     let mut is_cut = false;
@@ -179,8 +181,15 @@ async fn send(connection: &Accepted, stream: h2::SendStream<Bytes>, body: Respon
             {
                 let late = late.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
                 if late.as_mut().poll(cx).is_ready() {
-                    pump.reset(Reason::CANCEL);
-                    return Poll::Ready(());
+                    if is_late {
+                        pump.reset(Reason::CANCEL);
+                        return Poll::Ready(());
+                    }
+                    is_late = true;
+                    late.as_mut().reset(Instant::now() + LINGER);
+                    // The handler ends here. What waits for room is the rest of a message, so that the status can follow it.
+                    pump.body_mut().cut(was_late());
+                    continue;
                 }
             }
             if is_cut || cut.as_mut().poll(cx).is_pending() {

@@ -10,6 +10,8 @@
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
+use crate::call::Batch;
+
 /// Flag and length.
 pub(super) const PREFIX_BYTES: usize = 5;
 
@@ -104,6 +106,15 @@ impl Deframer {
         }
         self.message = None;
         Some(std::mem::take(&mut self.partial).freeze())
+    }
+
+    /// The messages that lie whole in the chunk, as far as they are not compressed and have no more than so many bytes. `None` where
+    /// there are fewer than two, or where a message has begun.
+    pub(super) fn whole_messages(&mut self, limit_bytes: usize) -> Option<Batch> {
+        if self.message.is_some() || self.prefix_len > 0 {
+            return None;
+        }
+        Batch::take_prefixed(&mut self.chunk, limit_bytes)
     }
 
     /// How much memory the message takes that has not come whole.

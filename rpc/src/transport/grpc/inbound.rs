@@ -20,7 +20,7 @@ use super::{
     stream::LeftUnread,
 };
 use crate::{
-    call::{BodyStream, Method, check_size},
+    call::{Batch, BodyStream, Method, check_size},
     metadata::Metadata,
     status::{Result, Status},
 };
@@ -119,6 +119,20 @@ impl<B: HttpBody<Data = Bytes> + Unpin> Inbound<B> {
                 None => return self.broken(Broken::Cut),
             }
         }
+    }
+
+    /// The messages that have come together, or the next one; `None` is the body's end.
+    pub(super) fn poll_batch(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Batch, Broken<B::Error>>>> {
+        if self.ahead.is_none()
+            && let Some(batch) = self.deframer.whole_messages(self.limit_bytes)
+        {
+            return Poll::Ready(Some(Ok(batch)));
+        }
+        self.poll_message(cx)
+            .map(|message| message.map(|message| message.map(Batch::one)))
     }
 
     /// The only message, if all of it and the end are there already; else this has changed nothing.
@@ -268,6 +282,12 @@ where
             message.map(|message| message.map_err(|broken| Self::status(inbound.path(), broken))),
         )
     }
+
+    fn poll_batch(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Batch>>> {
+        let inbound = &mut self.get_mut().0;
+        let batch = ready!(inbound.poll_batch(cx));
+        Poll::Ready(batch.map(|batch| batch.map_err(|broken| Self::status(inbound.path(), broken))))
+    }
 }
 
 /// The responses to a call, on the client: they end with the status in the trailers.
@@ -293,29 +313,50 @@ where
 
     /// The next message, or the end of the call with its metadata.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Next>> {
-        let inbound = &mut self.inbound;
-        let end = match ready!(inbound.poll_message(cx)) {
-            Some(Ok(message)) => return Poll::Ready(Ok(Next::Message(message))),
+        Poll::Ready(match ready!(self.inbound.poll_message(cx)) {
+            Some(Ok(message)) => Ok(Next::Message(message)),
+            Some(Err(broken)) => self.end(Some(broken)).map(Next::End),
+            None => self.end(None).map(Next::End),
+        })
+    }
+
+    /// What was read; at the end, the call's metadata are kept.
+    fn read<T>(&mut self, polled: Option<Result<T, Broken<B::Error>>>) -> Option<Result<T>> {
+        let broken = match polled {
+            Some(Ok(read)) => return Some(Ok(read)),
+            Some(Err(broken)) => Some(broken),
             None => None,
-            Some(Err(broken)) => Some(match broken {
-                Broken::Malformed(status) => status,
-                Broken::Cut => Status::internal(format!(
-                    "{}: the responses end in the middle of a message",
-                    inbound.path()
-                )),
-                Broken::Body(error) => status::of_error(error, inbound.path(), Sent::Maybe),
-            }),
         };
+        match self.end(broken) {
+            Ok(metadata) => {
+                self.metadata = metadata;
+                None
+            }
+            Err(status) => Some(Err(status)),
+        }
+    }
+
+    /// What the call ends with.
+    fn end(&mut self, broken: Option<Broken<B::Error>>) -> Result<Metadata> {
+        let inbound = &mut self.inbound;
+        let end = broken.map(|broken| match broken {
+            Broken::Malformed(status) => status,
+            Broken::Cut => Status::internal(format!(
+                "{}: the responses end in the middle of a message",
+                inbound.path()
+            )),
+            Broken::Body(error) => status::of_error(error, inbound.path(), Sent::Maybe),
+        });
         // Whatever else is wrong, what the server says of it counts.
-        Poll::Ready(match (status::read(&inbound.take_trailers()), end) {
+        match (status::read(&inbound.take_trailers()), end) {
             (Some(Err(status)), _) => Err(status),
             (_, Some(status)) => Err(status),
-            (Some(Ok(metadata)), None) => Ok(Next::End(metadata)),
+            (Some(Ok(metadata)), None) => Ok(metadata),
             (None, None) => Err(Status::unknown(format!(
                 "{}: the responses ended without a status",
                 inbound.path()
             ))),
-        })
+        }
     }
 }
 
@@ -333,14 +374,14 @@ where
 {
     fn poll_message(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
         let this = self.get_mut();
-        Poll::Ready(match ready!(this.poll(cx)) {
-            Ok(Next::Message(message)) => Some(Ok(message)),
-            Ok(Next::End(metadata)) => {
-                this.metadata = metadata;
-                None
-            }
-            Err(status) => Some(Err(status)),
-        })
+        let message = ready!(this.inbound.poll_message(cx));
+        Poll::Ready(this.read(message))
+    }
+
+    fn poll_batch(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Batch>>> {
+        let this = self.get_mut();
+        let batch = ready!(this.inbound.poll_batch(cx));
+        Poll::Ready(this.read(batch))
     }
 
     fn trailers(self: Pin<&mut Self>) -> Metadata {

@@ -18,7 +18,7 @@ use super::{
     status,
 };
 use crate::{
-    call::{Body, Method, check_size},
+    call::{Batch, Body, Method, check_size},
     method::MAX_MESSAGE_BYTES,
     status::{Result, Status},
     wire::metadata_fits,
@@ -39,6 +39,8 @@ pub(super) struct Outbound {
     encoding: Option<Encoding>,
     side: Side,
     deadline: Option<Instant>,
+    /// What is left of the messages that were ready together.
+    batch: Batch,
     chunk: BytesMut,
     /// A message whose prefix ends the chunk before.
     message: Option<Bytes>,
@@ -61,6 +63,7 @@ impl Outbound {
             encoding,
             side,
             deadline: None,
+            batch: Batch::EMPTY,
             chunk: BytesMut::new(),
             message: None,
             end: None,
@@ -105,13 +108,13 @@ impl Outbound {
 
     fn fail(&mut self, status: Status) {
         self.end = Some(Err(status));
-        self.body = Body::empty();
+        (self.body, self.batch) = (Body::empty(), Batch::EMPTY);
     }
 
-    /// The next message. A panic on the way to it, of a middleware, is this call's own.
-    fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
+    /// The next messages. A panic on the way to them, of a middleware, is this call's own.
+    fn poll_batch(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Batch>>> {
         let body = &mut self.body;
-        catch_unwind(AssertUnwindSafe(|| body.poll_next(cx))).unwrap_or_else(|_| {
+        catch_unwind(AssertUnwindSafe(|| body.poll_batch(cx))).unwrap_or_else(|_| {
             let status = Status::unknown("the server panicked while it handled the call");
             Poll::Ready(Some(Err(status)))
         })
@@ -120,12 +123,14 @@ impl Outbound {
     /// Fills the chunk with what is ready; pending if that is nothing.
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while self.end.is_none() && self.message.is_none() && self.chunk.len() < CHUNK_BYTES {
-            match self.poll_message(cx) {
-                Poll::Ready(Some(Ok(message))) => {
-                    if let Err(status) = self.put(message) {
-                        self.fail(status);
-                    }
+            if !self.batch.is_empty() {
+                if let Err(status) = self.put_next() {
+                    self.fail(status);
                 }
+                continue;
+            }
+            match self.poll_batch(cx) {
+                Poll::Ready(Some(Ok(batch))) => self.batch = batch,
                 Poll::Ready(Some(Err(status))) => self.fail(status),
                 Poll::Ready(None) => self.end = Some(Ok(())),
                 Poll::Pending if self.chunk.is_empty() => return Poll::Pending,
@@ -133,6 +138,31 @@ impl Outbound {
             }
         }
         Poll::Ready(())
+    }
+
+    /// Puts the next message of the batch into the chunk, and those behind it as long as they are small.
+    fn put_next(&mut self) -> Result<()> {
+        if self.encoding.is_none() {
+            while self.chunk.len() < CHUNK_BYTES
+                && let Some(message) = self.batch.first()
+                && message.len() <= COPIED_BYTES
+            {
+                self.chunk.reserve(PREFIX_BYTES + message.len());
+                put_prefix(&mut self.chunk, false, message.len());
+                self.chunk.extend_from_slice(message);
+                self.batch.drop_first();
+            }
+            if self.chunk.len() >= CHUNK_BYTES {
+                return Ok(());
+            }
+        }
+        match self.batch.next() {
+            Some(message) => self.put(message),
+            None => {
+                self.batch = Batch::EMPTY;
+                Ok(())
+            }
+        }
     }
 
     fn put(&mut self, message: Bytes) -> Result<()> {

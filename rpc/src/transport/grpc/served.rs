@@ -168,6 +168,11 @@ pub(super) fn was_cut() -> Status {
     Status::unavailable("the server has shut down before the call ended")
 }
 
+/// What calls end with whose messages were not read before their deadline.
+pub(super) fn was_late() -> Status {
+    Status::deadline_exceeded("the response was not read to its end before the deadline")
+}
+
 /// What a response is made of: by us, or by a service beside the router, and for a browser that may be wrapped.
 pub(super) enum ResponseBody {
     Ours(Outbound),
