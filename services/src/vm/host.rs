@@ -12,13 +12,12 @@ use tokio::{
     sync::{Notify, mpsc},
     task::{AbortHandle, JoinHandle, JoinSet},
 };
-use uuid::Uuid;
 
 use super::{
     api::{Vms, VmsServer},
     backend::Hypervisor,
     keeper::{Consoles, Keeper},
-    machine::{DEFAULT_GRACE, Life, Request},
+    machine::{DEFAULT_GRACE, Request},
     messages::{
         AddHealthCheckResponse, Change, ConsoleRequest, ConsoleResponse, CreateResponse,
         DeleteResponse, EnableHealthCheckResponse, GetResponse, HealthCheck, HealthCheckStatus,
@@ -212,20 +211,7 @@ impl<H: Hypervisor> Vms for VmHost<H> {
             Some(_) => Err(Status::already_exists(format!(
                 "there is a machine {named} with another spec: delete it first, or use another name"
             ))),
-            None => possible.map(|()| {
-                Some(Record {
-                    name: named,
-                    uuid: Uuid::new_v4().to_string(),
-                    version: 0,
-                    spec,
-                    created_at: now,
-                    life: Life::new(now),
-                    health_checks: Vec::new(),
-                    recovery: None,
-                    process: None,
-                    heard: Vec::new(),
-                })
-            }),
+            None => possible.map(|()| Some(Record::new(named, spec, now))),
         };
         let answer = self.0.records.change(&name, change, &asked, edit).await?;
         answered!(CreateResponse, answer)

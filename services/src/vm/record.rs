@@ -3,6 +3,7 @@
 use std::time::SystemTime;
 
 use blixard_rpc::message;
+use uuid::Uuid;
 
 use super::{
     machine::Life,
@@ -27,6 +28,23 @@ pub(super) struct Record {
 }
 
 impl Record {
+    /// A machine that was created just now.
+    pub(super) fn new(name: String, spec: VmSpec, now: SystemTime) -> Self {
+        Self {
+            name,
+            uuid: Uuid::new_v4().to_string(),
+            // Given when it is kept.
+            version: 0,
+            spec,
+            created_at: now,
+            life: Life::new(now),
+            health_checks: Vec::new(),
+            recovery: None,
+            process: None,
+            heard: Vec::new(),
+        }
+    }
+
     /// What others see of it.
     pub(super) fn view(&self) -> Vm {
         Vm {

@@ -720,10 +720,7 @@ mod tests {
 
     use blixard_rpc::Code;
 
-    use super::{
-        super::{machine::Life, messages::VmSpec},
-        *,
-    };
+    use super::{super::messages::VmSpec, *};
 
     /// A file of the test's own.
     struct File(PathBuf);
@@ -753,18 +750,7 @@ mod tests {
     async fn create(records: &Records, name: &str, change: Change) -> Result<Answer> {
         let named = name.to_owned();
         let make = move |record: Option<&Record>, now| {
-            let new = Record {
-                name: named,
-                uuid: Uuid::new_v4().to_string(),
-                version: 0,
-                spec: VmSpec::default(),
-                created_at: now,
-                life: Life::new(now),
-                health_checks: Vec::new(),
-                recovery: None,
-                process: None,
-                heard: Vec::new(),
-            };
+            let new = Record::new(named, VmSpec::default(), now);
             Ok(record.is_none().then_some(new))
         };
         records.change(name, change, "create", make).await
