@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests say where they fail")]
 
-use std::{collections::BTreeMap, env, fs, path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, fs, path::PathBuf, sync::Arc};
 
 use blixard_rpc::{
     Channel, Code, Context, Dispatch, Result, Router, Status, Streaming,
@@ -25,6 +25,7 @@ use blixard_services::{
     },
 };
 use blixard_tests::{
+    folder::Folder,
     net::{endpoint, endpoint_of, soon},
     secrets::{Authority, Signed},
     tools::root,
@@ -59,24 +60,6 @@ impl Mine for Echo {
 #[iroh_service(package = "blixard.vm.v1", name = "VmService")]
 trait Newer {
     async fn nothing(&self, text: String) -> Result<String>;
-}
-
-/// A folder of the test's own.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let folder = env::temp_dir().join(format!("blixard-{name}-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&folder);
-        fs::create_dir_all(&folder).unwrap();
-        Self(folder)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
 }
 
 /// Who calls: a name of each transport, and who nobody knows.
@@ -114,11 +97,11 @@ impl Node {
             .needs("/access.v1.Mine/Chat", Role::Viewer);
         let access = Access::new(Peers::load(file).unwrap(), policy);
 
-        fs::create_dir(folder.0.join("images")).unwrap();
+        fs::create_dir(folder.path().join("images")).unwrap();
         let guest = root().join("services/guest/nano.elf");
-        fs::copy(guest, folder.0.join("images/nano.elf")).unwrap();
-        let qemu = Qemu::open(QemuConfig::new(&folder.0)).unwrap();
-        let host = VmHost::open(&folder.0, qemu).await.unwrap();
+        fs::copy(guest, folder.path().join("images/nano.elf")).unwrap();
+        let qemu = Qemu::open(QemuConfig::new(folder.path())).unwrap();
+        let host = VmHost::open(folder.path(), qemu).await.unwrap();
         let (health, uploads) = (Reporter::new(), Arc::new(Semaphore::new(0)));
         let router = Router::new()
             .add(host.server())
@@ -171,7 +154,7 @@ fn write(folder: &Folder, peers: &BTreeMap<String, [u8; 32]>) -> PathBuf {
         let role = name.split('.').next().unwrap();
         text += &format!("[peers.\"{name}\"]\nkey = \"{key}\"\nroles = [\"{role}\"]\n");
     }
-    let file = folder.0.join("peers.toml");
+    let file = folder.path().join("peers.toml");
     fs::write(&file, text).unwrap();
     file
 }
@@ -318,7 +301,7 @@ async fn streams_end_when_their_reader_may_have_them_no_more() {
     }
 
     // A file that is wrong is refused as a whole, and what was there before counts on.
-    let file = node.folder.0.join("peers.toml");
+    let file = node.folder.path().join("peers.toml");
     let good = fs::read_to_string(&file).unwrap();
     fs::write(&file, good.replacen("viewer", "root", 2)).unwrap();
     Peers::load(&file).unwrap_err();

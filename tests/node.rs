@@ -26,28 +26,12 @@ use blixard_services::{
     vm::{Qemu, QemuConfig, backend::Hypervisor},
 };
 use blixard_tests::{
+    folder::Folder,
     net::{dial, serve, soon},
     tools::installed,
 };
 use bytes::Bytes;
 use rustix::process::{Resource, Rlimit, setrlimit};
-
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let folder = env::temp_dir().join(format!("blixard-node-{name}-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&folder);
-        fs::create_dir_all(&folder).unwrap();
-        Self(folder)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
 
 /// A node that is asked in memory.
 struct Node {
@@ -116,13 +100,13 @@ async fn a_full_disk_does_not_serve_until_there_is_room() {
         );
         return;
     }
-    let folder = Folder::new("full");
+    let folder = Folder::new("node-full");
     let node = Node::new();
     let (mut storage, mut whole) = (node.watch("storage").await, node.watch("").await);
     let _storage = node
         .components
         .add("storage", Weight::Essential)
-        .watched(Storage::new(&folder.0, 1), OFTEN);
+        .watched(Storage::new(folder.path(), 1), OFTEN);
     until(&mut storage, ServingStatus::NotServing).await;
     until(&mut whole, ServingStatus::NotServing).await;
     let (state, reason, full_since) = loop {
@@ -135,7 +119,7 @@ async fn a_full_disk_does_not_serve_until_there_is_room() {
     };
     assert_eq!(state, ServingState::NotServing);
     assert!(reason.contains("full; make room"), "{reason}");
-    assert!(reason.contains(folder.0.to_str().unwrap()), "{reason}");
+    assert!(reason.contains(folder.path().to_str().unwrap()), "{reason}");
 
     let none = Rlimit {
         current: None,
@@ -147,25 +131,25 @@ async fn a_full_disk_does_not_serve_until_there_is_room() {
     let (state, reason, since) = node.only().await;
     assert_eq!((state, reason.as_str()), (ServingState::Serving, ""));
     assert!(since.unwrap() >= full_since.unwrap());
-    let left: Vec<_> = fs::read_dir(&folder.0).unwrap().collect();
+    let left: Vec<_> = fs::read_dir(folder.path()).unwrap().collect();
     assert!(left.len() <= 1, "{left:?}");
 }
 
 #[tokio::test]
 async fn little_room_is_said_and_serves() {
-    let folder = Folder::new("low");
+    let folder = Folder::new("node-low");
     let node = Node::new();
     let mut storage = node.watch("storage").await;
     let _storage = node
         .components
         .add("storage", Weight::Essential)
-        .watched(Storage::new(&folder.0, u64::MAX), OFTEN);
+        .watched(Storage::new(folder.path(), u64::MAX), OFTEN);
     until(&mut storage, ServingStatus::Serving).await;
     let (state, reason, _) = node.only().await;
     assert_eq!(state, ServingState::Degraded);
     assert!(reason.contains("MiB left"), "{reason}");
     // A folder that is gone is another matter.
-    fs::remove_dir_all(&folder.0).unwrap();
+    fs::remove_dir_all(folder.path()).unwrap();
     until(&mut storage, ServingStatus::NotServing).await;
     let (_, reason, _) = node.only().await;
     assert!(reason.contains("cannot be written to"), "{reason}");
@@ -210,9 +194,9 @@ async fn until_reason(node: &Node, says: &str) {
 
 #[tokio::test]
 async fn a_hypervisor_that_cannot_start_does_not_serve() {
-    let folder = Folder::new("qemu");
+    let folder = Folder::new("node-qemu");
     let node = Node::new();
-    let (binary, _watched) = watch_hypervisor(&node, &folder.0);
+    let (binary, _watched) = watch_hypervisor(&node, folder.path());
     until_reason(&node, "install QEMU").await;
     program(&binary, "#!/bin/sh\necho 'no such library' >&2\nexit 127\n");
     until_reason(&node, "no such library").await;

@@ -4,8 +4,6 @@
 
 use std::{
     collections::BTreeMap,
-    env, fs,
-    path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -26,7 +24,7 @@ use blixard_services::status::{
     ClusterResponse, Connections, MemberRole, NodeStatus, NodeStatusClient, PathKind, RaftResponse,
     RaftRole, Reachability, StatusReports, WatchResponse,
 };
-use blixard_tests::net::endpoint;
+use blixard_tests::{folder::Folder, net::endpoint};
 use openraft::{BasicNode, Config, Raft};
 
 type Engine = Raft<Types<Kv>, StateStore<Kv>>;
@@ -47,14 +45,14 @@ impl Node {
         let network = Network::new().iroh(IrohConnector::new(endpoint.clone()));
         let mut config = TransportConfig::new("status", id);
         config.election_timeout = ELECTION_TIMEOUT;
-        config.snapshot.directory = folder.0.join(format!("{id}/incoming"));
+        config.snapshot.directory = folder.path().join(format!("{id}/incoming"));
         let transport = Transport::new(config, network).unwrap();
         for (id, endpoint) in (1..).zip(at) {
             transport
                 .set_member(Member::new(id).iroh(endpoint.addr()))
                 .unwrap();
         }
-        let own = folder.0.join(id.to_string());
+        let own = folder.path().join(id.to_string());
         let (log, state) = open(own, Kv, &StoreOptions::default()).unwrap();
         let milliseconds = ELECTION_TIMEOUT.as_millis() as u64;
         let config = Config {
@@ -87,14 +85,6 @@ impl Node {
         let connector = IrohConnector::new(endpoint().await);
         let connection = connector.dial(self.server.endpoint().addr()).await.unwrap();
         NodeStatusClient::new(Channel::new(connection))
-    }
-}
-
-struct Folder(PathBuf);
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
     }
 }
 
@@ -145,8 +135,7 @@ fn raft_until(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cluster_of_three_is_told_as_it_is_and_as_it_changes() {
-    let folder = Folder(env::temp_dir().join(format!("blixard-status-{}", std::process::id())));
-    let _ = fs::remove_dir_all(&folder.0);
+    let folder = Folder::new("status");
     let mut endpoints = Vec::new();
     let mut connections = Vec::new();
     for _ in 0..3 {

@@ -13,7 +13,7 @@ mod fault;
 mod history;
 mod space;
 
-use std::{env, fs, path::PathBuf, sync::Arc, time::Instant};
+use std::{env, sync::Arc, time::Instant};
 
 use blixard_raft_cluster::{
     api::{Node, NodeStatus},
@@ -23,7 +23,7 @@ use blixard_raft_cluster::{
     process::Processes,
     show::{applied, check, elected},
 };
-use blixard_tests::seed::Seed;
+use blixard_tests::{folder::Folder, seed::Seed};
 use fault::Fault;
 use history::History;
 use space::Space;
@@ -118,14 +118,14 @@ struct Cluster<'a> {
 
 impl<'a> Cluster<'a> {
     async fn start(space: Option<&'a Space>, long: bool) -> Self {
-        let folder = Folder::new();
+        let folder = Folder::new("cluster");
         let program = env!("CARGO_BIN_EXE_raft_node");
         let (layout, command) = match space {
             Some(space) => (
-                Layout::create_at(&folder.0, &space.addresses()),
+                Layout::create_at(folder.path(), &space.addresses()),
                 space.command(program),
             ),
-            None => (Layout::create(&folder.0, 3), vec![program.to_owned()]),
+            None => (Layout::create(folder.path(), 3), vec![program.to_owned()]),
         };
         let layout = layout.unwrap();
         let mut processes = Processes::new(command);
@@ -160,28 +160,6 @@ impl<'a> Cluster<'a> {
             if let Ok(status) = self.client.node(node).unwrap().status().await {
                 return status;
             }
-        }
-    }
-}
-
-/// A folder that goes with the test, unless it fails: then it is evidence.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> Self {
-        use std::sync::atomic::{AtomicU32, Ordering};
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let next = NEXT.fetch_add(1, Ordering::Relaxed);
-        Self(env::temp_dir().join(format!("blixard-cluster-{}-{next}", std::process::id())))
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            println!("the files are in {}", self.0.display());
-        } else {
-            let _ = fs::remove_dir_all(&self.0);
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Harness of the tests of the whole.
 
+pub mod folder;
 pub mod ledger;
 pub mod net;
 pub mod secrets;

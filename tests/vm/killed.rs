@@ -1,5 +1,5 @@
 //! The daemon is killed at random moments of a script, and begun again: what it acknowledged is there, no guest is lost, and none is
-//! started twice. The seed is printed; `VM_SEED` and `VM_KILLS` set it and how often.
+//! started twice. The seed is printed; `BLIXARD_SEED` sets it, and `VM_KILLS` how often.
 
 use std::{
     collections::BTreeMap,
@@ -12,7 +12,7 @@ use std::{
 
 use blixard_rpc::{Channel, Code, Pool, Result, transport::grpc::GrpcConnector};
 use blixard_services::vm::{Change, DesiredState, Vm, VmProcess, VmState, Vms, VmsClient};
-use blixard_tests::{net::soon, tools::installed};
+use blixard_tests::{net::soon, seed::Seed, tools::installed};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::node::{Folder, QEMU, nano, until_gone, until_it};
@@ -199,22 +199,19 @@ async fn what_was_acknowledged_is_there_and_no_guest_is_lost_or_started_twice() 
     if !installed(QEMU) {
         return;
     }
-    let set = |name: &str| env::var(name).ok().map(|it| it.parse().unwrap());
-    let seed = set("VM_SEED").unwrap_or_else(|| u64::from(std::process::id()));
-    let kills = set("VM_KILLS").unwrap_or(8);
-    println!("VM_SEED={seed} VM_KILLS={kills}");
-    let mut random = Random(seed);
+    let kills = env::var("VM_KILLS").map_or(8, |it| it.parse().unwrap());
+    let mut seed = Seed::of_this_run();
     let folder = Folder::new();
     let mut ledger = Ledger::default();
     let mut daemon = Daemon::begin(&folder);
     let mut number = 0;
     let (mut lost, mut took) = (0, Duration::ZERO);
     for turn in 0..kills {
-        let calls = 1 + random.below(6);
+        let calls = 1 + seed.within(0..6);
         let mut in_flight = None;
         for nth in 0..=calls {
-            let name = NAMES[random.below(3) as usize];
-            let op = match random.below(12) {
+            let name = NAMES[seed.within(0..3) as usize];
+            let op = match seed.within(0..12) {
                 // Until there is something to work on.
                 _ if !ledger.acknowledged.contains_key(name) => Op::Create,
                 0..=3 => Op::Start,
@@ -225,11 +222,15 @@ async fn what_was_acknowledged_is_there_and_no_guest_is_lost_or_started_twice() 
                 _ => Op::Delete,
             };
             number += 1;
-            let id = format!("{seed}-{number}");
+            let id = format!("change-{number}");
             let call = Call { name, op, id };
             // A call takes some milliseconds, and what it leads to some tens.
-            let within = if random.below(2) == 0 { 5_000 } else { 60_000 };
-            let after = Duration::from_micros(random.below(within));
+            let within = if seed.within(0..2) == 0 {
+                5_000
+            } else {
+                60_000
+            };
+            let after = Duration::from_micros(seed.within(0..within));
             if nth == calls {
                 // Killed before, while or after the call is done.
                 let answered = timeout(after, call.send(&daemon.vms)).await;
@@ -257,10 +258,10 @@ async fn what_was_acknowledged_is_there_and_no_guest_is_lost_or_started_twice() 
                 Err(status) => refused(&status),
             }
             none_twice(&folder);
-            if random.below(2) == 0 {
+            if seed.within(0..2) == 0 {
                 sleep(after).await;
             }
-            if random.below(4) == 0 {
+            if seed.within(0..4) == 0 {
                 ledger.settle(&daemon.vms, &folder).await;
             }
         }
@@ -300,17 +301,4 @@ async fn what_was_acknowledged_is_there_and_no_guest_is_lost_or_started_twice() 
 fn refused(status: &blixard_rpc::Status) {
     let expected = [Code::FailedPrecondition, Code::NotFound];
     assert!(expected.contains(&status.code()), "{status}");
-}
-
-/// SplitMix64.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % limit
-    }
 }

@@ -15,7 +15,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     runtime.block_on(async {
         match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
             [] => show::run(vec![this, "node".to_owned()]).await,
-            ["node", folder, id] => node::run(Path::new(folder), id.parse()?).await,
+            ["node", folder, id] => node::run(Path::new(folder), id.parse()?)
+                .await
+                .map_err(|failure| failure as Box<dyn Error>),
             ["bench", ref options @ ..] => bench::run(vec![this, "node".to_owned()], options).await,
             _ => Err("usage: raft_cluster [node <FOLDER> <ID> | bench [SECONDS] [WRITERS]]".into()),
         }

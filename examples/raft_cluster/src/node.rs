@@ -17,7 +17,7 @@ use blixard_rpc::{
     Result, Router, Status,
     runner::{Mode, ServiceRunner},
     transport::{
-        grpc::{ClientTls, GrpcConnector, GrpcServer, ServerTls},
+        grpc::{ClientTls, GrpcConnector, GrpcPeer, GrpcServer, ServerTls},
         iroh::{ALPN, Endpoint, IrohConnector, IrohServer, presets, transport_config},
     },
 };
@@ -37,42 +37,78 @@ use crate::{
 
 type Engine = Raft<Types<Kv>, StateStore<Kv>>;
 
-/// Runs a node until the process ends.
+/// Why a node cannot run.
+pub type Failure = Box<dyn Error + Send + Sync>;
+
+/// Who a member is over iroh, where the others look for it.
 ///
 /// # Errors
-/// If its files or ports cannot be opened.
-pub async fn run(folder: &Path, id: u64) -> Result<(), Box<dyn Error>> {
-    let layout = Layout::open(folder)?;
-    let me = layout.member(id)?;
-
-    // Who it is, over iroh and over gRPC, and how it dials the others.
+/// If its key cannot be read, or its address is taken.
+pub async fn endpoint(layout: &Layout, id: u64) -> Result<Endpoint, Failure> {
     let endpoint = Endpoint::builder(presets::Minimal)
         .secret_key(layout.secret(id)?)
         .alpns(vec![ALPN.to_vec()])
         .clear_ip_transports()
-        .bind_addr(me.iroh)?
-        .transport_config(transport_config())
-        .bind()
-        .await?;
+        .bind_addr(layout.member(id)?.iroh)?
+        .transport_config(transport_config());
+    Ok(endpoint.bind().await?)
+}
+
+/// How a member dials the others: by its key over iroh, and with its certificate over gRPC.
+///
+/// # Errors
+/// If its certificate cannot be read.
+pub fn network(layout: &Layout, id: u64, endpoint: &Endpoint) -> Result<Network, Failure> {
     let [authority, certificate, key] = layout.certificates(id)?;
-    let network = Network::new()
+    let tls = ClientTls::mutual(&authority, &certificate, &key)?;
+    Ok(Network::new()
         .iroh(IrohConnector::new(endpoint.clone()))
-        .grpc(GrpcConnector::new().tls(ClientTls::mutual(&authority, &certificate, &key)?));
+        .grpc(GrpcConnector::new().tls(tls)))
+}
+
+/// Who a member is over gRPC, and that it asks the same of others.
+///
+/// # Errors
+/// If its certificate cannot be read.
+pub fn server_tls(layout: &Layout, id: u64) -> Result<ServerTls, Failure> {
+    let [authority, certificate, key] = layout.certificates(id)?;
+    Ok(ServerTls::mutual(&certificate, &key, &authority)?)
+}
+
+/// Tells a transport who belongs to the cluster, and where they are.
+///
+/// # Errors
+/// If two of them could be taken for each other.
+pub fn introduce(layout: &Layout, transport: &Transport) -> Result<(), Failure> {
+    for member in &layout.members {
+        let grpc: GrpcPeer = format!("https://{}", member.grpc).parse()?;
+        transport.set_member(
+            Member::new(member.id)
+                .iroh(member.peer())
+                .grpc(grpc)
+                .certificate_name(member.name()),
+        )?;
+    }
+    Ok(())
+}
+
+/// Runs a node until the process ends.
+///
+/// # Errors
+/// If its files or ports cannot be opened.
+pub async fn run(folder: &Path, id: u64) -> Result<(), Failure> {
+    let layout = Layout::open(folder)?;
+    let me = layout.member(id)?;
+
+    let endpoint = endpoint(&layout, id).await?;
+    let network = network(&layout, id, &endpoint)?;
 
     // The transport, and who belongs to the cluster.
     let mut config = TransportConfig::new(CLUSTER, id);
     config.election_timeout = ELECTION_TIMEOUT;
     config.snapshot.directory = layout.own(id).join("incoming");
     let transport = Transport::new(config, network)?;
-    for member in &layout.members {
-        let grpc = format!("https://{}", member.grpc);
-        transport.set_member(
-            Member::new(member.id)
-                .iroh(member.peer())
-                .grpc(grpc.parse::<blixard_rpc::transport::grpc::GrpcPeer>()?)
-                .certificate_name(member.name()),
-        )?;
-    }
+    introduce(&layout, &transport)?;
 
     // The engine: its files, its network, and how the others reach it.
     let (log, state) = open(layout.own(id), Kv, &StoreOptions::default())?;
@@ -102,7 +138,7 @@ pub async fn run(folder: &Path, id: u64) -> Result<(), Box<dyn Error>> {
             reader,
             transport,
         }));
-    let tls = ServerTls::mutual(&certificate, &key, &authority)?;
+    let tls = server_tls(&layout, id)?;
     let listener = TcpListener::bind(me.grpc).await?;
     let _running = ServiceRunner::new(router, Mode::Dual)
         .iroh(endpoint, IrohServer::new)

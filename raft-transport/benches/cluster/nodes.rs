@@ -11,10 +11,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use blixard_raft_cluster::{kv::Kv, layout::Layout};
+use blixard_raft_cluster::{kv::Kv, layout::Layout, node};
 use blixard_raft_transport::{
-    Appends, Ask, Engine, Event, Member, MemberId, Network, RaftMessage, ReceivedSnapshot,
-    SendError, Transport, TransportConfig,
+    Appends, Ask, Engine, Event, MemberId, RaftMessage, ReceivedSnapshot, SendError, Transport,
+    TransportConfig,
     openraft::{
         Carry, Clients, Durability, OpenRaft, SnapshotFile, StateStore, StoreOptions, Types, open,
     },
@@ -23,8 +23,8 @@ use blixard_rpc::{
     Result, Router, Streaming,
     runner::{Mode, Running, ServiceRunner},
     transport::{
-        grpc::{ClientTls, GrpcConnector, GrpcPeer, GrpcServer, ServerTls},
-        iroh::{ALPN, Endpoint, IrohConnector, IrohServer, presets, transport_config},
+        grpc::{GrpcServer, ServerTls},
+        iroh::{Endpoint, IrohServer},
     },
 };
 use openraft::{BasicNode, Config, Raft, SnapshotPolicy, async_runtime::watch::WatchReceiver as _};
@@ -65,19 +65,8 @@ impl Sites {
         set: impl FnOnce(&mut TransportConfig),
     ) -> Outcome<Site> {
         let layout = &self.layout;
-        let me = layout.member(id)?;
-        let endpoint = Endpoint::builder(presets::Minimal)
-            .secret_key(layout.secret(id)?)
-            .alpns(vec![ALPN.to_vec()])
-            .clear_ip_transports()
-            .bind_addr(me.iroh)?
-            .transport_config(transport_config())
-            .bind()
-            .await?;
-        let [authority, certificate, key] = layout.certificates(id)?;
-        let network = Network::new()
-            .iroh(IrohConnector::new(endpoint.clone()))
-            .grpc(GrpcConnector::new().tls(ClientTls::mutual(&authority, &certificate, &key)?));
+        let endpoint = node::endpoint(layout, id).await?;
+        let network = node::network(layout, id, &endpoint)?;
         let mut config = TransportConfig::new("bench", id);
         config.mode = mode;
         config.snapshot.directory = layout.own(id).join("incoming");
@@ -85,20 +74,12 @@ impl Sites {
         config.snapshot.bytes_per_second = None;
         set(&mut config);
         let transport = Transport::new(config, network)?;
-        for member in &layout.members {
-            let grpc = format!("https://{}", member.grpc);
-            transport.set_member(
-                Member::new(member.id)
-                    .iroh(member.peer())
-                    .grpc(grpc.parse::<GrpcPeer>()?)
-                    .certificate_name(member.name()),
-            )?;
-        }
+        node::introduce(layout, &transport)?;
         Ok(Site {
             transport,
             endpoint,
-            listener: TcpListener::bind(me.grpc).await?,
-            tls: ServerTls::mutual(&certificate, &key, &authority)?,
+            listener: TcpListener::bind(layout.member(id)?.grpc).await?,
+            tls: node::server_tls(layout, id)?,
         })
     }
 }
