@@ -6,12 +6,13 @@ use std::{
 };
 
 use blixard_rpc::{Result, Status, runner::Mode};
-use blixard_services::raft::RaftServer;
+use blixard_services::{node::Condition, raft::RaftServer};
 
 use crate::{
     arrival,
     config::TransportConfig,
     engine::Engine,
+    health::Standing,
     inbound::Inbound,
     member::{Member, MemberId},
     metrics::{self, PeerStatus},
@@ -168,6 +169,25 @@ impl Transport {
             .iter()
             .map(|peer| PeerStatus::of(self.shared(), peer))
             .collect()
+    }
+
+    /// How the ways to the other members are, for the health of the node: degraded while one of them is not reached.
+    #[must_use]
+    pub fn condition(&self) -> Condition {
+        let peers = self.status();
+        let down = peers.iter().filter(|peer| {
+            let mut classes = peer.classes.iter();
+            classes.any(|it| it.standing == Standing::Down)
+        });
+        let down: Vec<String> = down.map(|peer| peer.id.to_string()).collect();
+        if down.is_empty() {
+            return Condition::Serving;
+        }
+        Condition::Degraded(format!(
+            "these members are not reached: {}; see whether they run, and `mode = {:?}` reaches them",
+            down.join(", "),
+            self.mode().name()
+        ))
     }
 
     /// All that is counted, in the

@@ -58,18 +58,27 @@ impl Client {
                 )
             })
             .collect();
+        Ok(Self::of(nodes))
+    }
+
+    /// One that calls these nodes so.
+    ///
+    /// # Panics
+    /// Outside of a Tokio runtime.
+    #[must_use]
+    pub fn of(nodes: BTreeMap<u64, NodeClient>) -> Self {
         let first = nodes.keys().next().copied().unwrap_or_default();
         let leader = Arc::new(watch::Sender::new((0, first)));
         let mut asking = JoinSet::new();
         for (id, node) in &nodes {
             asking.spawn(follow(*id, node.clone(), Arc::clone(&leader)));
         }
-        Ok(Self {
+        Self {
             nodes,
             leader,
             within: Duration::from_secs(2),
             _asking: asking,
-        })
+        }
     }
 
     /// The node of this number, with a deadline.

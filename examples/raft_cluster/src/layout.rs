@@ -75,23 +75,11 @@ impl Layout {
         fs::write(folder.join("authority.pem"), authority.pem())?;
         let mut lines = String::new();
         for (id, (iroh, grpc)) in (1..).zip(addresses) {
-            let own = folder.join(id.to_string());
-            fs::create_dir_all(&own)?;
-            let secret = SecretKey::generate();
-            fs::write(own.join("secret"), hex(&secret.to_bytes()))?;
-            let mut params = CertificateParams::new(vec![name(id), grpc.ip().to_string()])
-                .map_err(io::Error::other)?;
-            params
-                .distinguished_name
-                .push(rcgen::DnType::CommonName, name(id));
-            let key = KeyPair::generate().map_err(io::Error::other)?;
-            let certificate = params
-                .signed_by(&key, &authority)
-                .map_err(io::Error::other)?;
-            fs::write(own.join("certificate.pem"), certificate.pem())?;
-            fs::write(own.join("key.pem"), key.serialize_pem())?;
-            lines += &format!("{id} {} {iroh} {grpc}\n", secret.public());
+            let names = vec![name(id), grpc.ip().to_string()];
+            let key = identity(&folder.join(id.to_string()), names, &authority)?;
+            lines += &format!("{id} {key} {iroh} {grpc}\n");
         }
+        identity(&folder.join(CLIENT), vec![CLIENT.to_owned()], &authority)?;
         fs::write(folder.join("members"), lines)?;
         Self::open(folder)
     }
@@ -151,8 +139,15 @@ impl Layout {
     /// # Errors
     /// If it cannot be read.
     pub fn secret(&self, id: u64) -> io::Result<SecretKey> {
-        let text = fs::read_to_string(self.own(id).join("secret"))?;
-        text.parse().map_err(io::Error::other)
+        self.secret_of(&id.to_string())
+    }
+
+    /// The secret key of whoever administers the cluster.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn client_secret(&self) -> io::Result<SecretKey> {
+        self.secret_of(CLIENT)
     }
 
     /// The certificates that a member's TLS needs: its authority's, its own, and its key.
@@ -160,12 +155,65 @@ impl Layout {
     /// # Errors
     /// If they cannot be read.
     pub fn certificates(&self, id: u64) -> io::Result<[Vec<u8>; 3]> {
+        self.certificates_of(&id.to_string())
+    }
+
+    /// The same for whoever administers the cluster.
+    ///
+    /// # Errors
+    /// If they cannot be read.
+    pub fn client_certificates(&self) -> io::Result<[Vec<u8>; 3]> {
+        self.certificates_of(CLIENT)
+    }
+
+    fn secret_of(&self, who: &str) -> io::Result<SecretKey> {
+        let text = fs::read_to_string(self.folder.join(who).join("secret"))?;
+        text.parse().map_err(io::Error::other)
+    }
+
+    fn certificates_of(&self, who: &str) -> io::Result<[Vec<u8>; 3]> {
         Ok([
             fs::read(self.folder.join("authority.pem"))?,
-            fs::read(self.own(id).join("certificate.pem"))?,
-            fs::read(self.own(id).join("key.pem"))?,
+            fs::read(self.folder.join(who).join("certificate.pem"))?,
+            fs::read(self.folder.join(who).join("key.pem"))?,
         ])
     }
+}
+
+/// Makes a key and a certificate for it, in a folder of their own.
+fn identity(
+    folder: &Path,
+    names: Vec<String>,
+    authority: &CertifiedIssuer<'_, KeyPair>,
+) -> io::Result<EndpointId> {
+    fs::create_dir_all(folder)?;
+    let secret = SecretKey::generate();
+    fs::write(folder.join("secret"), hex(&secret.to_bytes()))?;
+    let common = names.first().cloned().unwrap_or_default();
+    let mut params = CertificateParams::new(names).map_err(io::Error::other)?;
+    params
+        .distinguished_name
+        .push(rcgen::DnType::CommonName, common);
+    // One key for both transports: who it is over iroh, it is over gRPC.
+    let key = key_pair(&secret).map_err(io::Error::other)?;
+    let certificate = params
+        .signed_by(&key, authority)
+        .map_err(io::Error::other)?;
+    fs::write(folder.join("certificate.pem"), certificate.pem())?;
+    fs::write(folder.join("key.pem"), key.serialize_pem())?;
+    Ok(secret.public())
+}
+
+/// Whoever administers the cluster.
+const CLIENT: &str = "client";
+
+/// The secret key as certificates want it: PKCS #8, by [RFC 8410](https://www.rfc-editor.org/rfc/rfc8410#section-7).
+fn key_pair(secret: &SecretKey) -> Result<KeyPair, rcgen::Error> {
+    const BEFORE: [u8; 16] = [
+        0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20,
+    ];
+    let der = [&BEFORE[..], &secret.to_bytes()].concat();
+    KeyPair::from_pkcs8_der_and_sign_algo(&der.into(), &rcgen::PKCS_ED25519)
 }
 
 fn name(id: u64) -> String {

@@ -10,8 +10,8 @@ use std::{
 };
 
 use blixard_raft_transport::{
-    Member, Network, Transport, TransportConfig,
-    openraft::{Clients, OpenRaft, StateReader, StateStore, StoreOptions, Types, open},
+    Inbound, Member, Network, Transport, TransportConfig,
+    openraft::{Clients, Cluster, OpenRaft, StateReader, StateStore, StoreOptions, Types, open},
 };
 use blixard_rpc::{
     Result, Router, Status,
@@ -21,6 +21,7 @@ use blixard_rpc::{
         iroh::{ALPN, Endpoint, IrohConnector, IrohServer, presets, transport_config},
     },
 };
+use blixard_services::raft::RaftServer;
 use openraft::{
     BasicNode, Config, Raft, ReadPolicy, SnapshotPolicy,
     async_runtime::watch::WatchReceiver,
@@ -36,6 +37,9 @@ use crate::{
 };
 
 type Engine = Raft<Types<Kv>, StateStore<Kv>>;
+
+/// What a member knows of the cluster.
+pub type Members = Cluster<Types<Kv>, StateStore<Kv>>;
 
 /// Why a node cannot run.
 pub type Failure = Box<dyn Error + Send + Sync>;
@@ -110,34 +114,14 @@ pub async fn run(folder: &Path, id: u64) -> Result<(), Failure> {
     let transport = Transport::new(config, network)?;
     introduce(&layout, &transport)?;
 
-    // The engine: its files, its network, and how the others reach it.
-    let (log, state) = open(layout.own(id), Kv, &StoreOptions::default())?;
-    let reader = state.reader();
-    let milliseconds = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-    let config = Config {
-        cluster_name: CLUSTER.to_owned(),
-        heartbeat_interval: milliseconds(ELECTION_TIMEOUT / 3),
-        election_timeout_min: milliseconds(ELECTION_TIMEOUT),
-        election_timeout_max: milliseconds(ELECTION_TIMEOUT * 2),
-        enable_pre_vote: Some(true),
-        snapshot_policy: SnapshotPolicy::LogsSinceLast(20_000),
-        max_in_snapshot_log_to_keep: 5_000,
-        ..Config::default()
-    };
-    let clients = Clients::new(transport.clone());
-    let raft = Engine::new(id, Arc::new(config.validate()?), clients, log, state).await?;
-    let inbound = OpenRaft::new();
-    inbound.set(raft.clone());
+    let addresses = layout.members.iter();
+    let addresses = addresses.map(|it| (it.id, it.iroh.to_string())).collect();
+    let replica = Replica::open(&transport, &layout.own(id), addresses).await?;
 
     // Both are served all the time; what this node sends over is the transport's mode.
     let router = Router::new()
-        .add(transport.server(Arc::new(inbound)))
-        .add(NodeServer::new(MyNode {
-            layout: layout.clone(),
-            raft,
-            reader,
-            transport,
-        }));
+        .add(replica.raft_server())
+        .add(NodeServer::new(replica));
     let tls = server_tls(&layout, id)?;
     let listener = TcpListener::bind(me.grpc).await?;
     let _running = ServiceRunner::new(router, Mode::Dual)
@@ -148,14 +132,87 @@ pub async fn run(folder: &Path, id: u64) -> Result<(), Failure> {
     std::future::pending().await
 }
 
-struct MyNode {
-    layout: Layout,
+/// A member's part of the key-value store: its log, its state, and what is asked of them.
+pub struct Replica {
     raft: Engine,
+    inbound: Arc<OpenRaft<Types<Kv>, StateStore<Kv>>>,
     reader: StateReader<Kv>,
     transport: Transport,
+    /// Where members are, for people.
+    addresses: BTreeMap<u64, String>,
 }
 
-impl Node for MyNode {
+impl Replica {
+    /// Opens the files in this folder, or begins them; the engine speaks with the others by this transport.
+    ///
+    /// # Errors
+    /// If the files cannot be opened.
+    pub async fn open(
+        transport: &Transport,
+        folder: &Path,
+        addresses: BTreeMap<u64, String>,
+    ) -> Result<Self, Failure> {
+        let (log, state) = open(folder, Kv, &StoreOptions::default())?;
+        let reader = state.reader();
+        let TransportConfig {
+            id,
+            cluster,
+            election_timeout,
+            ..
+        } = transport.config();
+        let milliseconds = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let config = Config {
+            cluster_name: cluster.clone(),
+            heartbeat_interval: milliseconds(*election_timeout / 3),
+            election_timeout_min: milliseconds(*election_timeout),
+            election_timeout_max: milliseconds(*election_timeout * 2),
+            enable_pre_vote: Some(true),
+            snapshot_policy: SnapshotPolicy::LogsSinceLast(20_000),
+            max_in_snapshot_log_to_keep: 5_000,
+            ..Config::default()
+        };
+        let clients = Clients::new(transport.clone());
+        let raft = Engine::new(*id, Arc::new(config.validate()?), clients, log, state).await?;
+        let inbound = OpenRaft::new();
+        inbound.set(raft.clone());
+        Ok(Self {
+            raft,
+            inbound: Arc::new(inbound),
+            reader,
+            transport: transport.clone(),
+            addresses,
+        })
+    }
+
+    /// What the other members call.
+    #[must_use]
+    pub fn raft_server(&self) -> RaftServer<Inbound<OpenRaft<Types<Kv>, StateStore<Kv>>>> {
+        self.transport.server(Arc::clone(&self.inbound))
+    }
+
+    /// What it knows of the cluster.
+    #[must_use]
+    pub fn cluster(&self) -> Members {
+        Cluster::new(self.raft.clone(), self.transport.clone())
+    }
+
+    /// A member as the engine is told of it.
+    fn told(&self, id: u64) -> Result<BasicNode, KvError> {
+        let address = self.addresses.get(&id);
+        let address = address.ok_or_else(|| failed(format!("there is no member {id}")))?;
+        Ok(BasicNode::new(address))
+    }
+}
+
+impl fmt::Debug for Replica {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Replica")
+            .field("transport", &self.transport)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Node for Replica {
     async fn put(&self, key: String, value: String) -> Result<u64, KvError> {
         match self.raft.client_write(Command::Put { key, value }).await {
             Ok(done) => Ok(done.log_id.index),
@@ -229,10 +286,7 @@ impl Node for MyNode {
     }
 
     async fn begin(&self, members: Vec<u64>) -> Result<(), KvError> {
-        let nodes = members.into_iter().map(|id| {
-            let member = self.layout.member(id).map_err(failed)?;
-            Ok((id, BasicNode::new(member.iroh.to_string())))
-        });
+        let nodes = members.into_iter().map(|id| Ok((id, self.told(id)?)));
         let nodes: BTreeMap<_, _> = nodes.collect::<Result<_, KvError>>()?;
         self.raft.initialize(nodes).await.map_err(failed)
     }
@@ -243,10 +297,8 @@ impl Node for MyNode {
         let known: BTreeSet<u64> = metrics.membership_config.nodes().map(|it| *it.0).collect();
         for new in members.difference(&known) {
             // Before it votes it has what the others have.
-            let member = self.layout.member(*new).map_err(failed)?;
-            let node = BasicNode::new(member.iroh.to_string());
             self.raft
-                .add_learner(*new, node, true)
+                .add_learner(*new, self.told(*new)?, true)
                 .await
                 .map_err(failed)?;
         }
@@ -283,7 +335,7 @@ fn failed(error: impl fmt::Display) -> KvError {
 }
 
 const CLUSTER: &str = "example";
-/// The shortest; the longest is twice that. A vote is on the disk before it is given, so this has to be longer than the disk takes; and a
+/// The shortest election timeout; the longest is twice that. A vote is on the disk before it is given, so this has to be longer than the disk takes; and a
 /// program that is not optimised, on a machine that does other things too, takes longer for everything.
-const ELECTION_TIMEOUT: Duration =
+pub const ELECTION_TIMEOUT: Duration =
     Duration::from_millis(if cfg!(debug_assertions) { 500 } else { 150 });

@@ -94,6 +94,14 @@ impl Processes {
         self.signal(id, "CONT").await
     }
 
+    /// Tells a node to read its file again, with SIGHUP.
+    ///
+    /// # Errors
+    /// If it does not run.
+    pub async fn hang_up(&self, id: u64) -> io::Result<()> {
+        self.signal(id, "HUP").await
+    }
+
     async fn signal(&self, id: u64, signal: &str) -> io::Result<()> {
         let process = self.id(id)?.to_string();
         let status = Command::new("kill")

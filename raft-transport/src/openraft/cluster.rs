@@ -3,9 +3,12 @@
 use std::{fmt, time::Duration};
 
 use blixard_rpc::{Result, Streaming};
-use blixard_services::status::{
-    ClusterMember, ClusterResponse, ClusterSource, MemberRole, RaftResponse, RaftRole,
-    Reachability, ReplicaProgress,
+use blixard_services::{
+    node::Condition,
+    status::{
+        ClusterMember, ClusterResponse, ClusterSource, MemberRole, RaftResponse, RaftRole,
+        Reachability, ReplicaProgress,
+    },
 };
 use bytes::Bytes;
 use futures_util::stream;
@@ -51,8 +54,51 @@ where
         self
     }
 
+    /// How the engine is, for the health of the node: it does not serve once it has stopped, or while it knows of no leader.
+    #[must_use]
+    pub fn condition(&self) -> Condition {
+        let metrics = self.metrics();
+        if let Err(error) = metrics.running_state {
+            return Condition::NotServing(format!(
+                "the engine has stopped: {error}: start the node again"
+            ));
+        }
+        if metrics.current_leader.is_some() {
+            return Condition::Serving;
+        }
+        let voters: Vec<u64> = metrics.membership_config.voter_ids().collect();
+        Condition::NotServing(if voters.is_empty() {
+            "it belongs to no cluster yet".to_owned()
+        } else {
+            format!(
+                "no leader is known; a majority of {voters:?} has to run, and to reach each other"
+            )
+        })
+    }
+
+    /// Stops the engine of this member. What others ask of it is refused from here on, and their streams end.
+    pub async fn shut_down(&self) {
+        if let Err(error) = self.raft.shutdown().await {
+            tracing::warn!(%error, "the engine did not stop by itself");
+        }
+    }
+
     fn metrics(&self) -> RaftMetrics<C> {
         self.raft.metrics().borrow_watched().clone()
+    }
+}
+
+impl<C, SM> Clone for Cluster<C, SM>
+where
+    C: RaftTypeConfig,
+    SM: RaftStateMachine<C>,
+{
+    fn clone(&self) -> Self {
+        Self {
+            raft: self.raft.clone(),
+            transport: self.transport.clone(),
+            key: self.key.clone(),
+        }
     }
 }
 

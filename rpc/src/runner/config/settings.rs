@@ -74,7 +74,20 @@ impl RunnerConfig {
     /// # Errors
     /// All that is wrong: with the key, the value and what is allowed.
     pub fn load(file: Option<&Path>, prefix: &str) -> Result<Self, ConfigError> {
-        let tree = match file {
+        Self::load_beside(file, prefix, &[])
+    }
+
+    /// Reads a file that says other things too: at its top, these keys and sections are the program's own and not looked at. Variables
+    /// of the environment are for the others alone.
+    ///
+    /// # Errors
+    /// As of [`load`](Self::load).
+    pub fn load_beside(
+        file: Option<&Path>,
+        prefix: &str,
+        own: &[&str],
+    ) -> Result<Self, ConfigError> {
+        let mut tree = match file {
             Some(path) => {
                 let name = path.display().to_string();
                 let source = std::fs::read_to_string(path).map_err(|error| {
@@ -84,6 +97,7 @@ impl RunnerConfig {
             }
             None => Tree::new(),
         };
+        tree.retain(|key, _| !own.contains(&key.as_str()));
         // What is not Unicode has not our prefix, or is said to be a mistake by its value.
         let variables = env::vars_os().map(|(name, value)| {
             let text = |text: std::ffi::OsString| text.to_string_lossy().into_owned();

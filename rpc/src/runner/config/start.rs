@@ -11,7 +11,9 @@ use super::{error::ConfigError, settings::RunnerConfig};
 #[cfg(feature = "grpc")]
 use crate::transport::grpc::{GrpcConfig, GrpcServer, KeepAlive};
 #[cfg(feature = "iroh")]
-use crate::transport::iroh::{ALPN, Endpoint, IrohServer, SecretKey, presets, transport_config};
+use crate::transport::iroh::{
+    ALPN, Builder, Endpoint, IrohServer, SecretKey, presets, transport_config,
+};
 use crate::{
     runner::{Migration, ServiceRunner, Transport, service_runner::mistake},
     server::Router,
@@ -24,7 +26,33 @@ impl RunnerConfig {
     /// A service that is carried by what is not served, or does not exist; a file that cannot be read, or an address that cannot be
     /// bound: each with its key.
     pub async fn runner(&self, router: Router) -> Result<ServiceRunner, ConfigError> {
-        // Before anything is bound.
+        let runner = self.checked(router)?;
+        #[cfg(feature = "iroh")]
+        let runner = if self.mode.serves(Transport::Iroh) {
+            runner.iroh(self.iroh.bind().await?, IrohServer::new)
+        } else {
+            runner
+        };
+        self.with_grpc(runner).await
+    }
+
+    /// The same on an endpoint that is there already, such as one that this process dials by too: [`IrohSettings::bind`] or
+    /// [`IrohSettings::builder`] makes it. It is not served in [`Mode::Grpc`](crate::runner::Mode::Grpc).
+    ///
+    /// # Errors
+    /// As of [`runner`](Self::runner).
+    #[cfg(feature = "iroh")]
+    pub async fn runner_on(
+        &self,
+        router: Router,
+        endpoint: Endpoint,
+    ) -> Result<ServiceRunner, ConfigError> {
+        let runner = self.checked(router)?.iroh(endpoint, IrohServer::new);
+        self.with_grpc(runner).await
+    }
+
+    /// A runner that serves nowhere yet. Nothing is bound before this.
+    fn checked(&self, router: Router) -> Result<ServiceRunner, ConfigError> {
         let router = if self.reflection {
             with_reflection(router)?
         } else {
@@ -33,14 +61,14 @@ impl RunnerConfig {
         if let Some((what, why)) = mistake(&self.migration, &router, self.mode) {
             return Err(ConfigError::one("", what, why));
         }
-        let runner =
-            ServiceRunner::new(router, self.mode).migration(Migration::new(self.migration.clone()));
-        #[cfg(feature = "iroh")]
-        let runner = if self.mode.serves(Transport::Iroh) {
-            runner.iroh(endpoint(&self.iroh).await?, IrohServer::new)
-        } else {
-            runner
-        };
+        Ok(ServiceRunner::new(router, self.mode).migration(Migration::new(self.migration.clone())))
+    }
+
+    #[cfg_attr(
+        not(feature = "grpc"),
+        allow(clippy::unused_async, reason = "with gRPC it binds")
+    )]
+    async fn with_grpc(&self, runner: ServiceRunner) -> Result<ServiceRunner, ConfigError> {
         #[cfg(feature = "grpc")]
         let runner = match &self.grpc {
             Some(grpc) if self.mode.serves(Transport::Grpc) => serve_grpc(runner, grpc).await?,
@@ -51,43 +79,52 @@ impl RunnerConfig {
 }
 
 #[cfg(feature = "iroh")]
-async fn endpoint(settings: &IrohSettings) -> Result<Endpoint, ConfigError> {
-    let key = match &settings.secret_key_file {
-        Some(path) => {
-            let text = read("iroh.secret_key_file", path)?;
-            let key = String::from_utf8(text).ok();
-            key.and_then(|text| text.trim().parse().ok()).ok_or_else(|| {
-                let allowed = "it holds no key; allowed are 64 hexadecimal digits, such as `openssl rand -hex 32` prints";
-                wrong("iroh.secret_key_file", path, allowed)
-            })?
-        }
-        None => SecretKey::generate(),
-    };
-    let builder = match settings.relays {
-        Relays::N0 => Endpoint::builder(presets::N0),
-        Relays::None => Endpoint::builder(presets::Minimal),
-    };
-    let mut builder = builder
-        .secret_key(key)
-        .alpns(vec![ALPN.to_vec()])
-        .transport_config(transport_config());
-    let bind = settings
-        .bind
-        .map_or_else(String::new, |bind| bind.to_string());
-    let cannot = |error: &dyn std::fmt::Display| {
-        ConfigError::one(
-            "",
-            format!("iroh.bind = {bind:?}"),
-            format!("it cannot be bound: {error}"),
-        )
-    };
-    if let Some(address) = settings.bind {
-        builder = builder
-            .clear_ip_transports()
-            .bind_addr(address)
-            .map_err(|error| cannot(&error))?;
+impl IrohSettings {
+    /// An endpoint as these say, bound.
+    ///
+    /// # Errors
+    /// A key that cannot be read, or an address that cannot be bound.
+    pub async fn bind(&self) -> Result<Endpoint, ConfigError> {
+        let bound = self.builder()?.bind().await;
+        bound.map_err(|error| self.cannot_be_bound(&error))
     }
-    builder.bind().await.map_err(|error| cannot(&error))
+
+    /// An endpoint as these say, to which more can be said, such as hooks, before it is bound.
+    ///
+    /// # Errors
+    /// A key that cannot be read, or an address that is none to bind.
+    pub fn builder(&self) -> Result<Builder, ConfigError> {
+        let key = match &self.secret_key_file {
+            Some(path) => {
+                let text = read("iroh.secret_key_file", path)?;
+                let key = String::from_utf8(text).ok();
+                key.and_then(|text| text.trim().parse().ok()).ok_or_else(|| {
+                    let allowed = "it holds no key; allowed are 64 hexadecimal digits, such as `openssl rand -hex 32` prints";
+                    wrong("iroh.secret_key_file", path, allowed)
+                })?
+            }
+            None => SecretKey::generate(),
+        };
+        let builder = match self.relays {
+            Relays::N0 => Endpoint::builder(presets::N0),
+            Relays::None => Endpoint::builder(presets::Minimal),
+        };
+        let builder = builder
+            .secret_key(key)
+            .alpns(vec![ALPN.to_vec()])
+            .transport_config(transport_config());
+        let Some(address) = self.bind else {
+            return Ok(builder);
+        };
+        let bound = builder.clear_ip_transports().bind_addr(address);
+        bound.map_err(|error| self.cannot_be_bound(&error))
+    }
+
+    fn cannot_be_bound(&self, error: &dyn std::fmt::Display) -> ConfigError {
+        let bind = self.bind.map_or_else(String::new, |bind| bind.to_string());
+        let why = format!("it cannot be bound: {error}");
+        ConfigError::one("", format!("iroh.bind = {bind:?}"), why)
+    }
 }
 
 #[cfg(feature = "grpc-reflection")]

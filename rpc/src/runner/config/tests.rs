@@ -267,3 +267,15 @@ fn a_file_that_is_not_there_is_named() {
         "{error}"
     );
 }
+
+#[test]
+fn a_file_may_say_other_things_too() {
+    let path = std::env::temp_dir().join(format!("blixard-beside-{}.toml", std::process::id()));
+    std::fs::write(&path, "mode = \"iroh\"\n[node]\nid = 1\n[vm]\n").unwrap();
+    let load = |own| RunnerConfig::load_beside(Some(&path), "NO_SUCH_PREFIX", own);
+    let (both, one) = (load(&["node", "vm"]), load(&["node"]));
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(both.unwrap().mode, Mode::Iroh);
+    let error = one.unwrap_err().to_string();
+    assert!(error.contains(":4: [vm]: there is no such key"), "{error}");
+}

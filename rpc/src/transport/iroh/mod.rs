@@ -26,4 +26,7 @@ pub use self::{
     link::IrohLink,
 };
 pub use crate::link::{Limits, LivenessConfig};
-pub use iroh::{Endpoint, EndpointAddr, EndpointId, SecretKey, endpoint::presets};
+pub use iroh::{
+    Endpoint, EndpointAddr, EndpointId, SecretKey,
+    endpoint::{Builder, presets},
+};
