@@ -36,6 +36,7 @@ use blixard_services::health::{
 use blixard_tests::{
     ledger::{self, Book, Ledger, LedgerClient},
     net::{endpoint, endpoint_at, endpoint_of, endpoint_v6, soon},
+    tcp::TcpRelay,
     udp::UdpRelay,
 };
 use tokio::{task::JoinSet, time::Instant};
@@ -472,6 +473,122 @@ async fn a_firewall_that_eats_udp() {
         assert!((1..=2).contains(&book.came(*id).len()), "{id}");
     }
     check_gone_on(longest);
+}
+
+/// Whatever a call may not, it may take another way as long as none of it was sent.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_that_wait_for_a_place_go_on_when_their_side_falls_silent() {
+    for side in Transport::ALL {
+        let mut longest = Vec::new();
+        for _ in 0..ROUNDS {
+            longest.push(falls_silent_with_all_places_taken(side).await);
+        }
+        check_gone_on(longest);
+    }
+}
+
+/// How long the last of those that waited took to go on.
+async fn falls_silent_with_all_places_taken(side: Transport) -> Duration {
+    /// One of each kind.
+    const TAKEN: u32 = 8;
+    const WAITING: u64 = 32;
+    let books = [Arc::new(Book::default()), Arc::new(Book::default())];
+    let book = |side: Transport| &books[usize::from(side == Transport::Grpc)];
+    let config = AcceptConfig {
+        connection: Limits {
+            max_calls: TAKEN,
+            ..Limits::default()
+        },
+        ..AcceptConfig::default()
+    };
+    let (iroh, udp) = behind_relay(book(Transport::Iroh), config).await;
+    let config = GrpcConfig {
+        // One is kept for critical calls.
+        max_calls_per_connection: TAKEN + 1,
+        ..GrpcConfig::default()
+    };
+    let grpc = GrpcServer::with_config(book(Transport::Grpc).router(), config);
+    let grpc = grpc.bind(any()).await.unwrap();
+    let tcp = TcpRelay::before(grpc.local_addr().unwrap()).await.unwrap();
+    let prefer = match side {
+        Transport::Iroh => Prefer::Iroh,
+        Transport::Grpc => Prefer::Grpc,
+    };
+    let channel = dual(prefer, by_way_of(&iroh, &udp), tcp.address()).await;
+    let client = LedgerClient::new(channel.clone());
+    soon(ledger::call(&client, 0)).await.unwrap();
+
+    // Half of those in handlers may be asked again, and leave their places when the side is given up.
+    let mut sent = JoinSet::new();
+    soon(async {
+        let send = async {
+            for id in 8..8 + u64::from(TAKEN) {
+                let client = client.clone();
+                sent.spawn(async move {
+                    if may_be_asked_again(id) {
+                        let answer = async { ledger::ask(&client, id).await?.await };
+                        (id, answer.await)
+                    } else {
+                        (id, ledger::call(&client, id).await)
+                    }
+                });
+            }
+        };
+        tokio::join!(book(side).hold(TAKEN as usize), send);
+    })
+    .await;
+    let mut waiting = JoinSet::new();
+    let all = 100..100 + WAITING;
+    for id in all.clone() {
+        let client = client.clone();
+        waiting.spawn(async move { (id, ledger::call(&client, id).await, Instant::now()) });
+    }
+    soon(async {
+        while channel.stats().side(side).waiting < u64::from(TAKEN) + WAITING {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+
+    let silent = Instant::now();
+    match side {
+        Transport::Iroh => udp.cut(true),
+        Transport::Grpc => tcp.cut(true),
+    }
+    let mut last = silent;
+    for _ in all.clone() {
+        let (id, answer, at) = soon(waiting.join_next()).await.unwrap().unwrap();
+        assert!(answer.is_ok(), "{id} was not sent to {side}: {answer:?}");
+        last = last.max(at);
+    }
+    for id in all {
+        assert_eq!(book(side).came(id), [], "{id} was only held");
+        assert_eq!(book(side.other()).came(id), [side.other()], "{id}");
+    }
+
+    // Where TCP falls silent nobody may ever say so: the connection is lost.
+    drop(tcp);
+    let mut lost = 0;
+    while let Some(sent) = soon(sent.join_next()).await {
+        let (id, answer) = sent.unwrap();
+        assert_eq!(book(side).came(id), [side], "{id}");
+        if may_be_asked_again(id) {
+            assert!(answer.is_ok(), "{id} goes on: {answer:?}");
+            assert_eq!(book(side.other()).came(id), [side.other()], "{id}");
+        } else {
+            let status = answer.unwrap_err();
+            assert_eq!(status.code(), Code::Unavailable, "{id}: {status:?}");
+            assert!(status.was_accepted(), "{id}: {status:?}");
+            assert_eq!(
+                book(side.other()).came(id),
+                [],
+                "{id} may not be done twice"
+            );
+            lost += 1;
+        }
+    }
+    assert_eq!(lost, TAKEN / 2);
+    last - silent
 }
 
 /// Counts the questions whether a server is there.

@@ -6,5 +6,6 @@ pub mod net;
 pub mod secrets;
 pub mod seed;
 pub mod talk;
+pub mod tcp;
 pub mod tools;
 pub mod udp;

@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use tokio::time::Instant;
 
-use super::{Body, Peer};
+use super::{Body, Peer, Recall};
 use crate::{
     codec::Codec,
     metadata::Metadata,
@@ -63,6 +63,8 @@ pub struct Request {
     pub peer: Peer,
     /// The messages.
     pub body: Body,
+    /// Who may want it back before it is sent.
+    pub(crate) recall: Option<Arc<Recall>>,
 }
 
 impl Request {
@@ -77,6 +79,7 @@ impl Request {
             priority: method.priority,
             peer: Peer::Memory,
             body,
+            recall: None,
         }
     }
 
@@ -90,6 +93,7 @@ impl Request {
             priority: self.priority,
             peer: self.peer.clone(),
             body,
+            recall: self.recall.clone(),
         }
     }
 

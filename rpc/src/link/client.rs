@@ -33,7 +33,7 @@ use super::{
     writer::put_frame,
 };
 use crate::{
-    call::{Body, Codec, Method, Request, Response},
+    call::{Body, Codec, Method, Recall, Request, Response, unless_recalled},
     dispatch::{BoxFuture, Dispatch},
     method::{Priority, ServiceDescriptor, Shape},
     status::{Result, Status},
@@ -596,9 +596,9 @@ impl<'a, L: Link> Dispatched<'a, L> {
             && let Some(method) = request.method.descriptor()
         {
             let Some(hello) = shared.hello.get() else {
-                self.state = State::Blocked(Box::pin(async {
+                self.state = blocked(&request.recall, async {
                     shared.wait_for_hello().await.map(|()| None)
-                }));
+                });
                 return Ok(None);
             };
             if !hello.has(method.service()) {
@@ -608,7 +608,7 @@ impl<'a, L: Link> Dispatched<'a, L> {
         if self.permit.is_none() {
             self.permit = shared.try_permit(request.priority);
             if self.permit.is_none() {
-                self.state = State::Blocked(Box::pin(async { shared.permit().await.map(Some) }));
+                self.state = blocked(&request.recall, async { shared.permit().await.map(Some) });
                 return Ok(None);
             }
         }
@@ -650,10 +650,14 @@ impl<'a, L: Link> Dispatched<'a, L> {
             }
             Put::Full => {
                 let lane = call.forget();
-                self.state = State::Blocked(Box::pin(async move {
+                let recall = self
+                    .request
+                    .as_ref()
+                    .and_then(|request| request.recall.clone());
+                self.state = blocked(&recall, async move {
                     lane.outbox.room().await;
                     Ok(None)
-                }));
+                });
                 Ok(None)
             }
             Put::Closed => match shared.closed.get() {
@@ -663,6 +667,17 @@ impl<'a, L: Link> Dispatched<'a, L> {
             },
         }
     }
+}
+
+/// Waits for what a call needs before it can be sent, unless it is wanted back.
+fn blocked<'a, L: Link>(
+    recall: &Option<Arc<Recall>>,
+    until: impl Future<Output = Result<Option<Permit<'a, L>>>> + Send + 'a,
+) -> State<'a, L> {
+    let recall = recall.clone();
+    State::Blocked(Box::pin(async move {
+        unless_recalled(recall.as_ref(), until).await
+    }))
 }
 
 /// A call that waits in the table; dropped before its answer, it is cancelled.

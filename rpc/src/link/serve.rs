@@ -211,6 +211,7 @@ impl<L: Link, D: Dispatch> Server<L, D> {
             priority: head.priority,
             peer: self.link.peer(),
             body,
+            recall: None,
         })
     }
 

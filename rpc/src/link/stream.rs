@@ -15,7 +15,7 @@ use super::{
     writer::{CallWriter, WriteError},
 };
 use crate::{
-    call::{Body, Codec, Request, Response},
+    call::{Body, Codec, Request, Response, unless_recalled},
     status::{Result, Status},
     wire::{FrameType, ResponseHead, StatusHead, WireError},
 };
@@ -27,11 +27,11 @@ pub(super) async fn call<L: Link>(
     permit: Option<OwnedPermit<L>>,
 ) -> Result<Response> {
     let shared = connection.shared();
-    let (mut send, recv) = shared
-        .link
-        .open_bi()
-        .await
-        .map_err(|broken| client_broken_status(shared, &broken).with_not_accepted())?;
+    let opened = async {
+        let opened = shared.link.open_bi().await;
+        opened.map_err(|broken| client_broken_status(shared, &broken).with_not_accepted())
+    };
+    let (mut send, recv) = unless_recalled(request.recall.as_ref(), opened).await?;
     send.set_priority(stream_priority(request.priority));
     let mut writer = CallWriter::new(
         send,

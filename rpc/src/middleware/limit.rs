@@ -18,7 +18,7 @@ use super::{
     layer::as_inner,
 };
 use crate::{
-    call::{Expiry, Method, Request, Response, Side},
+    call::{Expiry, Method, Recall, Request, Response, Side, unless_recalled},
     code::Code,
     dispatch::{Dispatch, Layer},
     status::{Result, Status},
@@ -77,6 +77,7 @@ impl Limit {
         &self,
         method: &Method,
         deadline: Option<Instant>,
+        recall: Option<&Arc<Recall>>,
     ) -> Result<OwnedSemaphorePermit> {
         let permits = || Arc::clone(&self.0.permits);
         match permits().try_acquire_owned() {
@@ -87,12 +88,12 @@ impl Limit {
         let _place = Place::take(&self.0, method.path())?;
         let mut expiry = Expiry::new(method.clone(), Side::Queue, deadline, None)?;
         let permit = expiry
-            .run(pin!(async {
+            .run(pin!(unless_recalled(recall, async {
                 Ok(permits()
                     .acquire_owned()
                     .await
                     .expect("the semaphore is never closed"))
-            }))
+            })))
             .await
             .map_err(Status::with_not_accepted)?;
         Ok(permit)
@@ -145,7 +146,11 @@ pub struct Limited<D> {
 impl<D: Dispatch> Dispatch for Limited<D> {
     async fn dispatch(&self, request: Request) -> Result<Response> {
         let deadline = request.deadline;
-        let permit = self.limit.acquire(&request.method, deadline).await?;
+        let recall = request.recall.as_ref();
+        let permit = self
+            .limit
+            .acquire(&request.method, deadline, recall)
+            .await?;
         follow(
             Running(Some(permit)),
             deadline,

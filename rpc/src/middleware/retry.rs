@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep};
 use super::layer::as_inner;
 use crate::{
     backoff::Backoff,
-    call::{Body, Request, Response},
+    call::{Body, Request, Response, unless_recalled},
     code::Code,
     dispatch::{Dispatch, Layer},
     status::{Result, Status},
@@ -126,7 +126,15 @@ impl<D: Dispatch> Dispatch for Retried<D> {
             request = again.request(attempt);
             let path = request.method.path();
             tracing::debug!(path, %status, attempt, ?delay, "the call is sent again");
-            sleep(delay).await;
+            let wait = async {
+                sleep(delay).await;
+                Ok(())
+            };
+            match unless_recalled(request.recall.as_ref(), wait).await {
+                // An attempt that may have been accepted is not made unseen by it.
+                Err(_) if status.was_accepted() => return Err(status),
+                waited => waited?,
+            }
         }
         unreachable!("the attempts are counted up to a maximum")
     }

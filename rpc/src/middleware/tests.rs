@@ -17,7 +17,7 @@ use super::*;
 use crate::{
     CallOptions, Channel, Code, Dispatch, Layer, Memory, Message, Result, Status,
     backoff::Backoff,
-    call::{Batch, Body, Codec, Method, Request, Response},
+    call::{Batch, Body, Codec, Method, Recall, Request, Response},
     client::Client,
     fixture::*,
     observe::{Metrics, TraceContext},
@@ -253,6 +253,51 @@ async fn attempts_are_apart_and_counted_and_within_the_deadline() {
     );
     assert_eq!(began.elapsed(), Duration::ZERO);
     assert_eq!(server.seen.lock().unwrap().len(), 1);
+}
+
+/// A call that waits in a layer and is wanted back after a second: what it ended with, and after how long.
+async fn recalled(channel: impl Dispatch, index: usize) -> (Status, Duration) {
+    let mut request = Request::new(method(index), Codec::Protobuf, Body::one("".into()));
+    let recall = Arc::new(Recall::default());
+    request.recall = Some(Arc::clone(&recall));
+    let (began, call) = (Instant::now(), channel.dispatch(request));
+    let (answer, ()) = tokio::join!(call, async {
+        tokio::time::sleep(SECOND).await;
+        recall.set(true);
+    });
+    (answer.unwrap_err(), began.elapsed())
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_to_be_sent_is_given_back_to_who_wants_it() {
+    let limit = Limit::with_queue("test", 1, 1);
+    let server = Channel::new(Memory::new(EchoServer::new(Script::default())));
+    let client = Client::new(Channel::new(limit.layer(server.clone())));
+    let first = client.count("1 hang").await.unwrap();
+    let (status, took) = recalled(limit.layer(server), UNARY).await;
+    assert_eq!(
+        (status.code(), status.was_accepted(), took),
+        (Code::Unavailable, false, SECOND)
+    );
+    assert_eq!((limit.running(), limit.waiting()), (1, 0));
+    drop(first);
+
+    // One that was sent before is not said to be harmless.
+    let slow = Retry::new().backoff(Backoff {
+        first: 60 * SECOND,
+        longest: 60 * SECOND,
+    });
+    let refused: fn() -> Status = || Status::unavailable("busy").with_not_accepted();
+    let lost: fn() -> Status = || Status::unavailable("lost");
+    for (index, failure, was_accepted) in [(UNARY, refused, false), (IDEMPOTENT, lost, true)] {
+        let (_, flaky) = flaky(2, failure);
+        let (status, took) = recalled(slow.layer(Arc::clone(&flaky)), index).await;
+        assert_eq!(
+            (status.code(), status.was_accepted(), took),
+            (Code::Unavailable, was_accepted, SECOND)
+        );
+        assert_eq!(flaky.seen.lock().unwrap().len(), 1);
+    }
 }
 
 #[tokio::test(start_paused = true)]

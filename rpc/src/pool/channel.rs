@@ -170,7 +170,12 @@ impl<C: Connect> Dispatch for PooledChannel<C> {
         let admit = || self.pool.upgrade().map_or(Ok(()), |pool| pool.admit());
         let in_use = self
             .entry
-            .connection(&request.method, request.deadline, admit)
+            .connection(
+                &request.method,
+                request.deadline,
+                request.recall.as_ref(),
+                admit,
+            )
             .await?;
         let mut response = in_use.connection.dispatch(request).await?;
         if response.body.is_stream() {
@@ -242,7 +247,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::{CallOptions, Code, client::Client, fixture::*};
+    use crate::{CallOptions, Code, call::Recall, client::Client, fixture::*};
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -389,6 +394,24 @@ mod tests {
         // The attempt goes on for the others.
         client.ask(UNARY, "hello").await.unwrap();
         assert_eq!(net.dials(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_is_wanted_back_does_not_wait_for_the_connection() {
+        let (pool, _) = pool(PoolConfig::default());
+        let recall = Arc::new(Recall::default());
+        let mut request = Request::new(method(UNARY), Codec::Protobuf, Body::empty());
+        request.recall = Some(Arc::clone(&recall));
+        let channel = pool.channel("hang");
+        let (began, call) = (Instant::now(), channel.dispatch(request));
+        let (answer, ()) = tokio::join!(call, async {
+            sleep(SECOND).await;
+            recall.set(true);
+        });
+        let status = answer.unwrap_err();
+        assert_eq!(status.code(), Code::Unavailable);
+        assert!(!status.was_accepted());
+        assert_eq!(began.elapsed(), SECOND);
     }
 
     #[tokio::test(start_paused = true)]

@@ -18,7 +18,7 @@ use super::{
     slot::{Next, Slot, after},
 };
 use crate::{
-    call::{Expiry, Method, Side},
+    call::{Expiry, Method, Recall, Side, unless_recalled},
     code::Code,
     dispatch::Connect,
     random::random_u64,
@@ -61,6 +61,7 @@ impl<C: Connect> Entry<C> {
         self: &Arc<Self>,
         method: &Method,
         deadline: Option<Instant>,
+        recall: Option<&Arc<Recall>>,
         admit: impl Fn() -> Result<()>,
     ) -> Result<InUse<C>> {
         if let Next::Call(connection) = self.ask_if_open() {
@@ -86,10 +87,10 @@ impl<C: Connect> Entry<C> {
                     self.dial(attempt);
                 }
             }
-            let wait = async {
+            let wait = unless_recalled(recall, async {
                 changed.await;
                 Ok(())
-            };
+            });
             expiry
                 .run(pin!(wait))
                 .await

@@ -54,6 +54,7 @@
 //! |---|---|
 //! | was refused with `UNAVAILABLE`, and was not taken for certain (`Status::was_accepted()` is `false`) | goes on |
 //! | was refused with `UNIMPLEMENTED`, by a server of another version | goes on, if the other side is up |
+//! | still waits to be sent, for a connection or a place among those that the server takes at once, when its side goes away | goes on, if the other side is up |
 //! | was refused otherwise, such as with `RESOURCE_EXHAUSTED` by a limit | is over: it would be on the other side too |
 //! | was taken and lost, or is on a side that fell silent; its method is idempotent | goes on |
 //! | the same, and its method is not idempotent | ends with `UNAVAILABLE` when its transport finds out, once |

@@ -120,6 +120,7 @@ impl<I: Dispatch, G: Dispatch> Dispatch for DualChannel<I, G> {
             .descriptor()
             .is_some_and(|method| method.idempotent);
         let kept = Kept::of(&mut request, &shared.kept_bytes);
+        request.recall = Some(Arc::clone(&shared.recall[route.first.index()]));
         // Made before the call is sent, so that nothing is missed.
         let given_up = is_idempotent.then(|| shared.given_up[route.first.index()].notified());
         match shared.attempt(route.first, request, given_up).await {

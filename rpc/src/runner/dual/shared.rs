@@ -23,7 +23,7 @@ use super::{
     switch::{Event, Switch, Todo},
 };
 use crate::{
-    call::{Method, Request, Response},
+    call::{Method, Recall, Request, Response},
     dispatch::Dispatch,
     random::random_u64,
     runner::{Migration, Prefer, Transport},
@@ -46,6 +46,8 @@ pub(super) struct Shared<I, G> {
     replanned: Notify,
     /// A side's waiting calls are to go on over the other.
     pub(super) given_up: [Notify; 2],
+    /// Calls that a side was given and has not sent are to go on over the other.
+    pub(super) recall: [Arc<Recall>; 2],
     /// There is something for the task to look at.
     pub(super) wake: Arc<Notify>,
     pub(super) this: Weak<Self>,
@@ -98,6 +100,7 @@ impl<I: Dispatch, G: Dispatch> Shared<I, G> {
             }),
             replanned: Notify::new(),
             given_up: Default::default(),
+            recall: Default::default(),
             wake: Arc::default(),
             this: Weak::clone(this),
             any_moved: AtomicBool::new(false),
@@ -319,6 +322,11 @@ impl<I: Dispatch, G: Dispatch> Shared<I, G> {
             _ => None,
         };
         state.route = route.or(state.route);
+        for transport in Transport::ALL {
+            let is_better_there =
+                state.switch.is_away(transport) && state.switch.is_up(transport.other());
+            self.recall[transport.index()].set(is_better_there);
+        }
         drop(state);
         for event in &events {
             say(event);

@@ -96,6 +96,10 @@ impl Switch {
         self.side(transport).is_up()
     }
 
+    pub(super) const fn is_away(&self, transport: Transport) -> bool {
+        self.side(transport).is_away()
+    }
+
     pub(super) fn standing(&self, transport: Transport) -> Standing {
         self.side(transport).standing()
     }

@@ -294,6 +294,7 @@ impl Incoming {
                 priority,
                 peer,
                 body: Body::empty(),
+                recall: None,
             },
             encoding,
             limit_bytes: limit_bytes.min(terms.max_message_bytes),

@@ -22,7 +22,7 @@ use super::{
     status::{self, Sent},
 };
 use crate::{
-    call::{Request, Response},
+    call::{Request, Response, unless_recalled},
     dispatch::Dispatch,
     status::{Result, Status},
 };
@@ -94,12 +94,14 @@ where
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
     async fn call(self, request: Request) -> Result<Response> {
-        let streams = request.body.is_stream();
+        let (streams, recall) = (request.body.is_stream(), request.recall.clone());
         let (request, asked) = ask(request, &self.terms, &self.origin)?;
         let mut service = self.service;
-        poll_fn(|cx| service.poll_ready(cx))
-            .await
-            .map_err(|error| status::of_error(error, asked.path(), Sent::No))?;
+        let ready = async {
+            let ready = poll_fn(|cx| service.poll_ready(cx)).await;
+            ready.map_err(|error| status::of_error(error, asked.path(), Sent::No))
+        };
+        unless_recalled(recall.as_ref(), ready).await?;
         let (request, end) = if streams {
             let (parts, body) = request.into_parts();
             let (body, end) = severable(body);

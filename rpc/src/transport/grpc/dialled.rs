@@ -35,7 +35,7 @@ use super::{
     unread::{Metered, Unread},
 };
 use crate::{
-    call::{Request, Response},
+    call::{Recall, Request, Response, unless_recalled},
     dispatch::Dispatch,
     link::Places,
     method::Priority,
@@ -150,7 +150,9 @@ impl GrpcConnection {
 
     async fn call(&self, request: Request) -> Result<Response> {
         let inner = &self.0;
-        let place = self.place(request.priority).await?;
+        let place = self
+            .place(request.priority, request.recall.as_ref())
+            .await?;
         let (request, asked) = ask(request, &inner.terms, &inner.origin)?;
         let (head, body) = request.into_parts();
         let head = http::Request::from_parts(head, ());
@@ -178,14 +180,20 @@ impl GrpcConnection {
     }
 
     /// A place among the calls that the server takes at once.
-    async fn place(&self, priority: Priority) -> Result<Place> {
+    async fn place(&self, priority: Priority, recall: Option<&Arc<Recall>>) -> Result<Place> {
         let places = &self.0.places;
         let has_place = match priority {
             Priority::Critical => places.try_enter_first(),
             _ => places.try_enter(),
         };
-        if !has_place && places.enter().await.is_err() {
-            return Err(self.retired().await.with_not_accepted());
+        if !has_place {
+            let entered = async {
+                match places.enter().await {
+                    Ok(()) => Ok(()),
+                    Err(_) => Err(self.retired().await.with_not_accepted()),
+                }
+            };
+            unless_recalled(recall, entered).await?;
         }
         Ok(Place(Arc::clone(places)))
     }
