@@ -99,7 +99,7 @@ fn until(
         let mut last = None;
         let found = async {
             loop {
-                let cluster = watch.next().await.unwrap().unwrap().cluster;
+                let cluster = watch.next().await.unwrap().unwrap().cluster.unwrap();
                 if holds(&cluster) {
                     return cluster;
                 }
@@ -139,17 +139,8 @@ async fn a_cluster_of_three_is_told_as_it_is_and_as_it_changes() {
     let mut endpoints = Vec::new();
     let mut connections = Vec::new();
     for _ in 0..3 {
-        let hooks = Connections::new();
-        let builder = Endpoint::builder(presets::Minimal)
-            .secret_key(SecretKey::generate())
-            .alpns(vec![ALPN.to_vec()])
-            .clear_ip_transports()
-            .bind_addr("127.0.0.1:0")
-            .unwrap();
-        let builder = builder
-            .transport_config(transport_config())
-            .hooks(hooks.clone());
-        endpoints.push(builder.bind().await.unwrap());
+        let (endpoint, hooks) = hooked().await;
+        endpoints.push(endpoint);
         connections.push(hooks);
     }
     let mut nodes = BTreeMap::new();
@@ -299,4 +290,57 @@ async fn a_node_without_a_cluster_says_so() {
     ] {
         assert_eq!(status.code(), Code::FailedPrecondition, "{status}");
     }
+}
+
+/// An endpoint whose connections are known.
+async fn hooked() -> (Endpoint, Connections) {
+    let hooks = Connections::new();
+    let builder = Endpoint::builder(presets::Minimal)
+        .secret_key(SecretKey::generate())
+        .alpns(vec![ALPN.to_vec()])
+        .clear_ip_transports()
+        .bind_addr("127.0.0.1:0")
+        .unwrap();
+    let builder = builder
+        .transport_config(transport_config())
+        .hooks(hooks.clone());
+    (builder.bind().await.unwrap(), hooks)
+}
+
+#[tokio::test]
+async fn who_comes_and_goes_is_watched_without_a_cluster() {
+    let (here, hooks) = hooked().await;
+    let reports = StatusReports::new("1").peers(hooks);
+    let router = Router::new().add(reports.server());
+    let client = NodeStatusClient::new(Channel::new(Memory::new(router.clone())));
+    let mut watch = client.watch().await.unwrap();
+    let first = watch.next().await.unwrap().unwrap();
+    assert_eq!((first.cluster, first.peers), (None, vec![]));
+
+    let server = IrohServer::new(router).spawn(here);
+    let there = endpoint().await;
+    let key = there.id();
+    let connection = IrohConnector::new(there.clone());
+    let connection = connection.dial(server.peer()).await.unwrap();
+    let within = Duration::from_secs(60);
+    let come = async {
+        loop {
+            let peers = watch.next().await.unwrap().unwrap().peers;
+            if let [peer] = &peers[..]
+                && peer.paths.iter().any(|path| path.selected)
+            {
+                assert_eq!(&peer.key[..], key.as_bytes());
+                assert!(peer.incoming);
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(within, come).await.unwrap();
+    // Calls over it are no change.
+    let over = NodeStatusClient::new(Channel::new(connection));
+    over.version().await.unwrap();
+    drop(over);
+    there.close().await;
+    let gone = async { while !watch.next().await.unwrap().unwrap().peers.is_empty() {} };
+    tokio::time::timeout(within, gone).await.unwrap();
 }

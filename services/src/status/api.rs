@@ -27,7 +27,8 @@ pub trait NodeStatus {
     #[rpc(idempotent)]
     async fn version(&self) -> Result<VersionResponse>;
 
-    /// The cluster as it is now, at once, and from then on whenever that changes. A slow reader gets the newest; the last change always comes.
+    /// The cluster and the paths to peers as they are now, at once, and from then on whenever one of them changes. A slow reader gets the
+    /// newest; the last change always comes.
     #[rpc(idempotent)]
     async fn watch(&self) -> Result<Streaming<WatchResponse>>;
 }

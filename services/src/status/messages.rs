@@ -153,6 +153,15 @@ pub struct PeerConnection {
     pub paths: Vec<PeerPath>,
 }
 
+impl PeerConnection {
+    /// Whether the other is the same connection over the same paths, whatever has passed there meanwhile.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        let path = |path: &PeerPath| (path.kind, path.address.clone(), path.selected);
+        (&self.key, &self.protocol, self.incoming) == (&other.key, &other.protocol, other.incoming)
+            && self.paths.iter().map(path).eq(other.paths.iter().map(path))
+    }
+}
+
 /// A way to a peer.
 #[message]
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -201,10 +210,12 @@ pub struct VersionResponse {
     pub uptime: Option<Duration>,
 }
 
-/// A change of the cluster.
+/// A change of the cluster, or of the ways to peers.
 #[message]
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct WatchResponse {
-    /// The cluster as it is now.
-    pub cluster: ClusterResponse,
+    /// The cluster as it is now, if the node belongs to one.
+    pub cluster: Option<ClusterResponse>,
+    /// The peers that the node is connected with now; what was sent, received and lost is as of now, and no change by itself.
+    pub peers: Vec<PeerConnection>,
 }

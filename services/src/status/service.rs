@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    future::pending,
     sync::Arc,
     time::{Instant, SystemTime},
 };
@@ -11,7 +12,10 @@ use futures_util::stream;
 
 use super::{
     api::{NodeStatus, NodeStatusServer},
-    messages::{ClusterResponse, PeersResponse, RaftResponse, VersionResponse, WatchResponse},
+    messages::{
+        ClusterResponse, PeerConnection, PeersResponse, RaftResponse, VersionResponse,
+        WatchResponse,
+    },
     port::{ClusterSource, PeerSource},
 };
 
@@ -77,9 +81,9 @@ impl NodeStatus for StatusReports {
         let source = self.peers.as_ref().ok_or_else(|| {
             Status::failed_precondition("this node knows of no peers: it was started without")
         })?;
-        let mut peers = source.peers();
-        peers.sort_by(|a, b| a.key.cmp(&b.key));
-        Ok(PeersResponse { peers })
+        Ok(PeersResponse {
+            peers: sorted(&**source),
+        })
     }
 
     async fn version(&self) -> Result<VersionResponse> {
@@ -91,11 +95,13 @@ impl NodeStatus for StatusReports {
     }
 
     async fn watch(&self) -> Result<Streaming<WatchResponse>> {
-        let source = Arc::clone(self.source()?);
+        if self.cluster.is_none() && self.peers.is_none() {
+            return self.source().map(|_| Streaming::empty());
+        }
         let watching = Watching {
             // Before the first look, so that no change falls between.
-            changes: source.changes(),
-            source,
+            cluster: self.cluster.clone().map(|it| (it.changes(), it)),
+            peers: self.peers.clone().map(|it| (it.changes(), it)),
             said: None,
             over: false,
         };
@@ -109,11 +115,14 @@ impl NodeStatus for StatusReports {
     }
 }
 
+/// Something that changes.
+type Watched<S> = Option<(Streaming<()>, Arc<S>)>;
+
 /// A stream of `Watch`. It holds what was said last, and nothing else.
 struct Watching {
-    source: Arc<dyn ClusterSource>,
-    changes: Streaming<()>,
-    said: Option<ClusterResponse>,
+    cluster: Watched<dyn ClusterSource>,
+    peers: Watched<dyn PeerSource>,
+    said: Option<WatchResponse>,
     over: bool,
 }
 
@@ -124,27 +133,59 @@ impl Watching {
                 return None;
             }
             if self.said.is_some() {
-                match self.changes.next().await {
-                    Some(Ok(())) => {}
-                    Some(Err(status)) => return self.end(status),
-                    None => return self.end(Status::unavailable("the engine has stopped")),
+                let changed = tokio::select! {
+                    changed = changed(&mut self.cluster, "the engine has stopped") => changed,
+                    changed = changed(&mut self.peers, "the endpoint was closed") => changed,
+                };
+                if let Err(status) = changed {
+                    return self.end(status);
                 }
             }
-            match self.source.cluster() {
-                Ok(cluster) if self.said.as_ref() == Some(&cluster) => {}
-                Ok(cluster) => {
-                    self.said = Some(cluster.clone());
-                    return Some(Ok(WatchResponse { cluster }));
+            match self.look() {
+                Ok(now) if self.said.as_ref().is_some_and(|said| is_like(said, &now)) => {}
+                Ok(now) => {
+                    self.said = Some(now.clone());
+                    return Some(Ok(now));
                 }
                 Err(status) => return self.end(status),
             }
         }
     }
 
+    fn look(&self) -> Result<WatchResponse> {
+        let cluster = self.cluster.as_ref().map(|(_, source)| source.cluster());
+        let peers = self.peers.as_ref().map(|(_, source)| sorted(&**source));
+        Ok(WatchResponse {
+            cluster: cluster.transpose()?,
+            peers: peers.unwrap_or_default(),
+        })
+    }
+
     fn end(&mut self, status: Status) -> Option<Result<WatchResponse>> {
         self.over = true;
         Some(Err(status))
     }
+}
+
+/// Waits until something may have changed; where there is nothing, for ever.
+async fn changed<S: ?Sized>(watched: &mut Watched<S>, over: &str) -> Result<()> {
+    let Some((changes, _)) = watched else {
+        return pending().await;
+    };
+    let changed = changes.next().await;
+    changed.unwrap_or_else(|| Err(Status::unavailable(over)))
+}
+
+fn is_like(a: &WatchResponse, b: &WatchResponse) -> bool {
+    let mut pairs = a.peers.iter().zip(&b.peers);
+    a.cluster == b.cluster && a.peers.len() == b.peers.len() && pairs.all(|(a, b)| a.is_like(b))
+}
+
+/// By the key of the peer.
+fn sorted(source: &dyn PeerSource) -> Vec<PeerConnection> {
+    let mut peers = source.peers();
+    peers.sort_by(|a, b| a.key.cmp(&b.key));
+    peers
 }
 
 impl fmt::Debug for StatusReports {
