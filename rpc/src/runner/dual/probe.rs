@@ -36,19 +36,17 @@ pub(super) struct HealthCheckResponse {
 /// The server takes no calls: it starts, is broken, or shuts down.
 const NOT_SERVING: u32 = 2;
 
-/// Asks; the time that the answer took.
-///
-/// # Errors
-/// Why calls had better not go there.
-pub(super) async fn ask(side: impl Dispatch, timeout: Duration) -> Result<Duration> {
+/// Asks; the time that the answer took, or why calls had better not go there. `None` if nothing came in this time.
+pub(super) async fn ask(side: impl Dispatch, timeout: Duration) -> Option<Result<Duration>> {
     let client = HealthClient::new(Arc::new(side)).with(CallOptions::new().deadline(timeout));
     let begin = Instant::now();
-    match client.check(HealthCheckRequest {}).await {
+    Some(match client.check(HealthCheckRequest {}).await {
         Ok(HealthCheckResponse {
             status: NOT_SERVING,
         }) => Err(Status::unavailable("it says that it is not serving")),
         Ok(_) => Ok(begin.elapsed()),
         Err(status) => match status.code() {
+            Code::DeadlineExceeded if begin.elapsed() >= timeout => return None,
             Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled
                 if carried_by(&status).is_none() =>
             {
@@ -57,5 +55,5 @@ pub(super) async fn ask(side: impl Dispatch, timeout: Duration) -> Result<Durati
             // It has no such service, or not for us: it is there.
             _ => Ok(begin.elapsed()),
         },
-    }
+    })
 }

@@ -219,6 +219,11 @@ impl<I: Dispatch, G: Dispatch> Shared<I, G> {
         });
     }
 
+    /// A question has been given up by the one who asked it.
+    pub(super) fn unanswered(&self, transport: Transport, number: u64) {
+        self.change(|switch, now| switch.unanswered(transport, number, now));
+    }
+
     pub(super) fn stats(&self) -> DualStats {
         let state = self.lock();
         let side = |transport: Transport| {

@@ -252,6 +252,14 @@ impl Side {
         timed
     }
 
+    /// The one who asked waits no more. If the question is not overdue yet, this process has stood still: it is asked again.
+    pub(super) fn unanswered(&mut self, number: u64, now: Instant) {
+        let question = self.question.take_if(|question| question.number == number);
+        if question.is_some() {
+            self.ask_next = now;
+        }
+    }
+
     /// It gave a good answer. Tells whether it has proved by it that it is back.
     pub(super) fn is_good(&mut self, config: &DualConfig, now: Instant) -> bool {
         self.hears(now);

@@ -214,6 +214,11 @@ impl Switch {
         }
     }
 
+    /// Nobody waits for the answer to a question any more.
+    pub(super) fn unanswered(&mut self, transport: Transport, number: u64, now: Instant) {
+        self.side_mut(transport).unanswered(number, now);
+    }
+
     /// Notes how far the calls are; tells whether one was begun.
     fn count(&mut self, transport: Transport, counts: Counts, look: &Look) -> bool {
         let has_alternative = self.is_up(transport.other());

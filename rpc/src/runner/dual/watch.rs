@@ -82,8 +82,10 @@ async fn ask_side<I: Dispatch, G: Dispatch>(
     let timeout = channel.config.probe_timeout;
     // Longer than it is waited for: the one who waits says why it is given up.
     let side = Side(Arc::clone(&channel), transport);
-    let result = probe::ask(side, timeout + GRACE).await;
-    channel.probed(transport, number, result);
+    match probe::ask(side, timeout + GRACE).await {
+        Some(result) => channel.probed(transport, number, result),
+        None => channel.unanswered(transport, number),
+    }
 }
 
 const GRACE: Duration = Duration::from_millis(500);

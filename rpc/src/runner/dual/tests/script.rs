@@ -101,6 +101,7 @@ impl Driver {
                 self.switch
                     .probed(transport(), number(3), result, compare, now, u64::MAX);
             }
+            "over" => self.switch.unanswered(transport(), number(3), now),
             "tick" => return self.tick(number(0)),
             "ticks" => {
                 while self.ticked + 50 < number(0) {

@@ -130,6 +130,16 @@ fn a_process_that_stood_still_blames_nobody() {
          9190 ticks => nothing
          9191 good iroh 3 8991 => iroh",
     );
+    // The question itself may be over by then.
+    let mut driver = running(Prefer::Iroh);
+    driver.check(
+        "50 call iroh => iroh
+         50 tick => nothing
+         200 ticks => ask iroh 3
+         2000 over iroh 3 => iroh
+         2000 tick => ask iroh 4
+         2001 good iroh 4 1 => iroh",
+    );
     // For a shorter time: what has come meanwhile is read before anyone is judged.
     let mut driver = running(Prefer::Iroh);
     driver.check(
