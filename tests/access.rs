@@ -179,7 +179,8 @@ fn is_denied(called: &Result<()>) -> bool {
 async fn every_method_is_for_those_who_have_its_role() {
     let node = Node::new("access").await;
     let viewer = ["Get", "List", "ListHealthChecks", "Watch"];
-    let admin = ["Create", "Delete"];
+    let admin = ["Create", "Delete", "Migrate", "CancelMigration"];
+    let nodes = ["Receive", "EndMigration"];
     for caller in CALLERS {
         for (transport, channel) in node.channels(caller).await {
             let check = async |method: &'static MethodDescriptor, allowed: bool| {
@@ -193,7 +194,9 @@ async fn every_method_is_for_those_who_have_its_role() {
             };
             for method in VmsService::descriptor().methods {
                 let allowed = match caller {
-                    "viewer" | "node" => viewer.contains(&method.name()),
+                    "viewer" => viewer.contains(&method.name()),
+                    "node" => viewer.contains(&method.name()) || nodes.contains(&method.name()),
+                    _ if nodes.contains(&method.name()) => false,
                     "operator" => !admin.contains(&method.name()),
                     "admin" => true,
                     _ => false,

@@ -3,16 +3,23 @@
 //!
 //! A server that was told a number of calls waits for a line, and then holds calls in their handlers; it says so when it holds as many.
 
-use std::{env, error::Error, net::Ipv4Addr, sync::Arc};
+use std::{
+    env,
+    error::Error,
+    fs,
+    net::{Ipv4Addr, SocketAddr},
+    path::Path,
+    sync::Arc,
+};
 
 use blixard_rpc::{
-    Channel, Router,
+    Channel, Pool, Router, Status,
     transport::{
-        grpc::GrpcServer,
+        grpc::{GrpcConnector, GrpcServer},
         iroh::{IrohConnector, IrohPeer, IrohServer},
     },
 };
-use blixard_services::vm::{Accelerator, Qemu, QemuConfig, VmHost};
+use blixard_services::vm::{Accelerator, HostConfig, Qemu, QemuConfig, VmHost};
 use blixard_tests::{
     ledger::Book,
     net::{endpoint, endpoint_at},
@@ -53,7 +60,17 @@ async fn main() -> Result<(), Box<dyn Error>> {
         ["vms", folder] => {
             let mut config = QemuConfig::new(folder);
             config.accelerator = Accelerator::Tcg;
-            let host = VmHost::open(folder, Qemu::open(config)?).await?;
+            // Another node is called by the name of a file beside the folder, with its address in it.
+            let beside = Path::new(folder).parent().map(Path::to_owned);
+            let pool = Pool::new(GrpcConnector::new());
+            let nodes = HostConfig::default().nodes(move |name| {
+                let file = beside.as_ref().map(|beside| beside.join(name));
+                let address = file.and_then(|file| fs::read_to_string(file).ok());
+                let address: Option<SocketAddr> = address.and_then(|it| it.trim().parse().ok());
+                let address = address.ok_or_else(|| Status::not_found("there is no such node"))?;
+                Ok(Channel::new(pool.channel(address.into())))
+            });
+            let host = VmHost::open_with(folder, Qemu::open(config)?, nodes).await?;
             let router = Router::new().add(host.server());
             let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
             let address = listener.local_addr()?;

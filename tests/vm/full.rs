@@ -68,7 +68,7 @@ async fn what_is_refused_for_want_of_room_changes_nothing() {
     let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$@\"");
     let mut limited = Command::new("sh");
     limited.args(["-c", &script, "sh"]);
-    let mut daemon = Daemon::begin_by(limited, &folder);
+    let mut daemon = Daemon::begin_by(limited, &folder.0).0;
     let mut expected = fill(&daemon.vms).await.unwrap();
     expected.push("a".into());
     expected.sort();

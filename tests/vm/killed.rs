@@ -6,6 +6,7 @@ use std::{
     env, fs,
     io::{BufRead, BufReader},
     net::SocketAddr,
+    path::Path,
     process::{Child, Command, Stdio},
     time::Duration,
 };
@@ -27,15 +28,15 @@ pub(crate) struct Daemon {
 
 impl Daemon {
     pub(crate) fn begin(folder: &Folder) -> Self {
-        Self::begin_by(Command::new("env"), folder)
+        Self::begin_by(Command::new("env"), &folder.0).0
     }
 
     /// By a program that becomes the one that its last arguments name.
-    pub(crate) fn begin_by(mut program: Command, folder: &Folder) -> Self {
+    pub(crate) fn begin_by(mut program: Command, folder: &Path) -> (Self, SocketAddr) {
         let mut child = program
             .arg(env!("CARGO_BIN_EXE_peer"))
             .arg("vms")
-            .arg(&folder.0)
+            .arg(folder)
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -44,10 +45,11 @@ impl Daemon {
         output.read_line(&mut address).unwrap();
         let address: SocketAddr = address.trim().parse().unwrap();
         let channel = Pool::new(GrpcConnector::new()).channel(address.into());
-        Self {
+        let daemon = Self {
             child,
             vms: VmsClient::new(Channel::new(channel)),
-        }
+        };
+        (daemon, address)
     }
 
     pub(crate) fn kill(&mut self) {

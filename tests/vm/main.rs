@@ -9,6 +9,8 @@ mod guest;
 mod health;
 mod killed;
 mod life;
+mod migrate;
+mod migrated_and_killed;
 mod node;
 mod refused;
 mod watched;

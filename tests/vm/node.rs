@@ -9,8 +9,8 @@ use std::{
 
 use blixard_rpc::{Channel, Memory, Router, Streaming};
 use blixard_services::vm::{
-    Accelerator, Change, ConsoleRequest, ConsoleResponse, KernelBoot, Qemu, QemuConfig, Vm,
-    VmEvent, VmHost, VmSpec, VmState, Vms, VmsClient, WatchResponse,
+    Accelerator, Change, ConsoleRequest, ConsoleResponse, HostConfig, KernelBoot, Qemu, QemuConfig,
+    Vm, VmEvent, VmHost, VmSpec, VmState, Vms, VmsClient, WatchResponse,
 };
 use blixard_tests::{
     net::soon,
@@ -40,14 +40,7 @@ impl Folder {
 
     /// The processes that live here.
     pub(crate) fn processes(&self) -> Vec<i32> {
-        let pids = fs::read_dir("/proc").unwrap();
-        pids.filter_map(|entry| {
-            let entry = entry.ok()?;
-            let pid = entry.file_name().to_str()?.parse().ok()?;
-            let cwd = fs::read_link(entry.path().join("cwd")).ok()?;
-            cwd.starts_with(&self.0).then_some(pid)
-        })
-        .collect()
+        processes_below(&self.0)
     }
 
     /// Its files, without those that say nothing of machines.
@@ -65,6 +58,18 @@ impl Drop for Folder {
         }
         let _ = fs::remove_dir_all(&self.0);
     }
+}
+
+/// The processes that live below a folder.
+pub(crate) fn processes_below(folder: &Path) -> Vec<i32> {
+    let pids = fs::read_dir("/proc").unwrap();
+    pids.filter_map(|entry| {
+        let entry = entry.ok()?;
+        let pid = entry.file_name().to_str()?.parse().ok()?;
+        let cwd = fs::read_link(entry.path().join("cwd")).ok()?;
+        cwd.starts_with(folder).then_some(pid)
+    })
+    .collect()
 }
 
 pub(crate) fn kill(pid: i32) {
@@ -94,8 +99,12 @@ impl Node {
     }
 
     pub(crate) async fn with(folder: Folder, config: QemuConfig) -> Self {
+        Self::hosted(folder, config, HostConfig::default()).await
+    }
+
+    pub(crate) async fn hosted(folder: Folder, config: QemuConfig, host: HostConfig) -> Self {
         let qemu = Qemu::open(config).unwrap();
-        let host = VmHost::open(&folder.0, qemu).await.unwrap();
+        let host = VmHost::open_with(&folder.0, qemu, host).await.unwrap();
         let router = Router::new().add(host.server());
         Self {
             vms: VmsClient::new(Channel::new(Memory::new(router))),

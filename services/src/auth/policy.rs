@@ -94,6 +94,11 @@ const METHODS: &[(&str, Role)] = &[
     ("/blixard.vm.v1.VmService/EnableHealthCheck", Role::Operator),
     ("/blixard.vm.v1.VmService/ListHealthChecks", Role::Viewer),
     ("/blixard.vm.v1.VmService/SetRecovery", Role::Operator),
+    ("/blixard.vm.v1.VmService/Migrate", Role::Admin),
+    ("/blixard.vm.v1.VmService/CancelMigration", Role::Admin),
+    // What a node sends becomes a process on this one.
+    ("/blixard.vm.v1.VmService/Receive", Role::Node),
+    ("/blixard.vm.v1.VmService/EndMigration", Role::Node),
     ("/grpc.health.v1.Health/Check", Role::Viewer),
     ("/grpc.health.v1.Health/List", Role::Viewer),
     ("/grpc.health.v1.Health/Watch", Role::Viewer),

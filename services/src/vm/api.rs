@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
-use blixard_rpc::{Result, Streaming, iroh_service};
+use blixard_rpc::{Context, Result, Streaming, iroh_service};
 
 use super::messages::{
-    AddHealthCheckResponse, Change, ConsoleRequest, ConsoleResponse, CreateResponse,
-    DeleteResponse, EnableHealthCheckResponse, GetResponse, HealthCheck, ListHealthChecksResponse,
-    ListResponse, PauseResponse, RecoveryPolicy, RemoveHealthCheckResponse, RestartResponse,
-    ResumeResponse, SetRecoveryResponse, StartResponse, StopResponse, VmSpec, WatchResponse,
+    AddHealthCheckResponse, CancelMigrationResponse, Change, ConsoleRequest, ConsoleResponse,
+    CreateResponse, DeleteResponse, EnableHealthCheckResponse, EndMigrationResponse, GetResponse,
+    HealthCheck, ListHealthChecksResponse, ListResponse, MigrateResponse, MigrationMode,
+    PauseResponse, ReceiveRequest, ReceiveResponse, RecoveryPolicy, RemoveHealthCheckResponse,
+    RestartResponse, ResumeResponse, SetRecoveryResponse, StartResponse, StopResponse, VmSpec,
+    WatchResponse,
 };
 
 /// The machines of one node.
@@ -124,4 +126,48 @@ pub trait Vms {
         policy: Option<RecoveryPolicy>,
         change: Change,
     ) -> Result<SetRecoveryResponse>;
+
+    /// Moves a machine to another node, named as this node knows it: live, while it runs; or cold, when it does not.
+    ///
+    /// It is `Migrating` until the other node has it, which watching here tells by `Moved`; or until it is clear that it stays: then it is
+    /// as it was, and its reason says why. At any time one node has it and no other, whatever fails.
+    #[rpc(max_message = "256 KiB")]
+    async fn migrate(
+        &self,
+        name: String,
+        node: String,
+        mode: MigrationMode,
+        change: Change,
+    ) -> Result<MigrateResponse>;
+
+    /// Lets a machine that is being sent stay.
+    ///
+    /// Once all was sent (`Offered`) the other node has the last word, and this node asks it until it answers. If it never will, say that
+    /// it is gone: the machine goes on here. **If it is not gone, the machine may run twice.**
+    #[rpc(max_message = "256 KiB")]
+    async fn cancel_migration(
+        &self,
+        name: String,
+        other_node_is_gone: bool,
+        change: Change,
+    ) -> Result<CancelMigrationResponse>;
+
+    /// For nodes: takes a machine from the node that calls, part by part. It is the callee's from when it answers `Taken`.
+    #[rpc(max_message = "1 MiB", priority = "bulk")]
+    async fn receive(
+        &self,
+        cx: &Context,
+        parts: Streaming<ReceiveRequest>,
+    ) -> Result<Streaming<ReceiveResponse>>;
+
+    /// For nodes: ends a migration that the node that calls has begun, and says whose the machine is. That is kept until it is to be
+    /// forgotten, because who asks knows it.
+    #[rpc(max_message = "256 KiB")]
+    async fn end_migration(
+        &self,
+        cx: &Context,
+        name: String,
+        migration: String,
+        forget: bool,
+    ) -> Result<EndMigrationResponse>;
 }

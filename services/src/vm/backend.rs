@@ -2,13 +2,14 @@
 //!
 //! A backend only does and sees. What is wanted, what is recorded and when something is tried again is decided above.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::SystemTime};
 
 use blixard_rpc::Result;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{
     console::Console,
-    messages::{Reason, VmProcess, VmSpec},
+    messages::{Reason, TransferFile, VmProcess, VmSpec},
 };
 
 /// Which machine is meant: its name is for people, its uuid is its own for life.
@@ -48,6 +49,24 @@ pub trait Hypervisor: Send + Sync + 'static {
         id: &MachineId,
         spec: &VmSpec,
     ) -> impl Future<Output = Result<Self::Guest>> + Send;
+
+    /// Starts the process of a machine that takes in a guest which another node [sends](Guest::send), of this [form](Guest::form). The
+    /// guest does not run before it is [resumed](Guest::resume).
+    ///
+    /// # Errors
+    /// Why it cannot be. There is no process then.
+    fn receive(
+        &self,
+        id: &MachineId,
+        spec: &VmSpec,
+        form: &str,
+    ) -> impl Future<Output = Result<Self::Guest>> + Send;
+
+    /// The files of a machine that two nodes must have alike for it to go from one to the other.
+    ///
+    /// # Errors
+    /// `NOT_FOUND`, or one cannot be read.
+    fn files(&self, spec: &VmSpec) -> impl Future<Output = Result<Vec<TransferFile>>> + Send;
 
     /// Finds the process of a machine that a daemon before this one has started. It stays as it is.
     ///
@@ -105,10 +124,19 @@ pub enum GuestEvent {
     Gone(Reason),
     /// Its process does not answer any more.
     Unreachable(String),
+    /// It was sent whole, and is held since then.
+    Sent(SystemTime),
+    /// It could not be sent.
+    NotSent,
+    /// It was received whole, and is held.
+    Received,
 }
 
 /// A machine that has a process. Dropping it leaves the process as it is.
 pub trait Guest: Send + Sync + 'static {
+    /// By this a guest travels from one process to another.
+    type Wire: AsyncRead + AsyncWrite + Send + Unpin + 'static;
+
     /// The process.
     fn process(&self) -> &VmProcess;
 
@@ -141,6 +169,32 @@ pub trait Guest: Send + Sync + 'static {
 
     /// Kills its process.
     fn kill(&mut self);
+
+    /// How its guest runs, as far as another process must be alike to go on with it.
+    ///
+    /// # Errors
+    /// It does not answer.
+    fn form(&mut self) -> impl Future<Output = Result<String>> + Send;
+
+    /// Begins to send its guest, which runs meanwhile: what comes out of the wire, to its end, is the guest. [`Sent`](GuestEvent::Sent)
+    /// or [`NotSent`](GuestEvent::NotSent) says what became of it.
+    ///
+    /// # Errors
+    /// It does not answer, or cannot send this guest.
+    fn send(&mut self) -> impl Future<Output = Result<Self::Wire>> + Send;
+
+    /// Sends its guest no more, and lets it run on, however far that was. If it failed by itself, says why.
+    ///
+    /// # Errors
+    /// It does not answer.
+    fn stay(&mut self) -> impl Future<Output = Result<Option<String>>> + Send;
+
+    /// What goes into this wire is the guest that is [received](Hypervisor::receive). [`Received`](GuestEvent::Received) says that it was
+    /// enough.
+    ///
+    /// # Errors
+    /// It does not answer.
+    fn take_in(&mut self) -> impl Future<Output = Result<Self::Wire>> + Send;
 
     /// How it is now.
     fn state(&mut self) -> impl Future<Output = GuestState> + Send;

@@ -6,28 +6,33 @@ use std::{
     time::Duration,
 };
 
-use blixard_rpc::{Result, Status, Streaming};
+use blixard_rpc::{Channel, Context, Peer, Result, Status, Streaming};
 use futures_util::stream;
 use tokio::{
     sync::{Notify, mpsc},
     task::{AbortHandle, JoinHandle, JoinSet},
+    time::timeout,
 };
+use uuid::Uuid;
 
 use super::{
     api::{Vms, VmsServer},
     backend::Hypervisor,
-    keeper::{Consoles, Keeper},
+    keeper::{Consoles, Keeper, Shared},
     machine::{DEFAULT_GRACE, Request},
     messages::{
-        AddHealthCheckResponse, Change, ConsoleRequest, ConsoleResponse, CreateResponse,
-        DeleteResponse, EnableHealthCheckResponse, GetResponse, HealthCheck, HealthCheckStatus,
-        ListHealthChecksResponse, ListResponse, PauseResponse, RecoveryPolicy,
-        RemoveHealthCheckResponse, RestartResponse, ResumeResponse, SetRecoveryResponse,
-        StartResponse, StopResponse, Vm, VmHealth, VmSpec, WatchResponse,
+        AddHealthCheckResponse, CancelMigrationResponse, Change, ConsoleRequest, ConsoleResponse,
+        CreateResponse, DeleteResponse, EnableHealthCheckResponse, EndMigrationResponse,
+        GetResponse, HealthCheck, HealthCheckStatus, ListHealthChecksResponse, ListResponse,
+        MigrateResponse, Migration, MigrationMode, MigrationPhase, PauseResponse, ReceiveRequest,
+        ReceiveResponse, RecoveryPolicy, RemoveHealthCheckResponse, RestartResponse,
+        ResumeResponse, SetRecoveryResponse, StartResponse, StopResponse, TransferFile,
+        TransferOffer, TransferPart, Vm, VmHealth, VmSpec, WatchResponse,
     },
+    migrate::{Arrival, Arrivals, Nodes},
     record::Record,
     records::{Answer, Records, missing},
-    valid,
+    store, valid,
 };
 
 /// The machines of this node. A clone is another handle of the same.
@@ -43,11 +48,29 @@ impl<H> Clone for VmHost<H> {
     }
 }
 
+/// What a host may, and whom it knows.
+#[derive(Debug, Default)]
+pub struct HostConfig {
+    nodes: Nodes,
+}
+
+impl HostConfig {
+    /// How other nodes are called, by the names that callers of `Migrate` have for them. Without it no machine leaves this node.
+    ///
+    /// The other node asks for the role [`Node`](crate::auth::Role::Node): the channel's connection proves who this node is.
+    #[must_use]
+    pub fn nodes(
+        mut self,
+        reach: impl Fn(&str) -> Result<Channel> + Send + Sync + 'static,
+    ) -> Self {
+        self.nodes = Nodes::new(reach);
+        self
+    }
+}
+
 #[derive(Debug)]
 struct Inner<H> {
-    hypervisor: Arc<H>,
-    records: Records,
-    consoles: Consoles,
+    shared: Shared<H>,
     /// Says that the keepers are to let go.
     stop: Arc<Notify>,
     /// Until it was waited for.
@@ -69,6 +92,18 @@ impl<H: Hypervisor> VmHost<H> {
     /// # Errors
     /// The records cannot be opened: another host has them, or the disk says no.
     pub async fn open(folder: impl AsRef<Path>, hypervisor: H) -> Result<Self> {
+        Self::open_with(folder, hypervisor, HostConfig::default()).await
+    }
+
+    /// The same, and more is known.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub async fn open_with(
+        folder: impl AsRef<Path>,
+        hypervisor: H,
+        config: HostConfig,
+    ) -> Result<Self> {
         let folder = folder.as_ref();
         std::fs::create_dir_all(folder).map_err(|error| {
             Status::failed_precondition(format!(
@@ -76,14 +111,17 @@ impl<H: Hypervisor> VmHost<H> {
                 folder.display()
             ))
         })?;
-        let hypervisor = Arc::new(hypervisor);
-        let consoles = Consoles::default();
         let (sender, mut kept) = mpsc::unbounded_channel();
-        let records = Records::open(folder.join(FILE), sender).await?;
+        let shared = Shared {
+            hypervisor: Arc::new(hypervisor),
+            records: Records::open(folder.join(FILE), sender).await?,
+            consoles: Consoles::default(),
+            nodes: config.nodes,
+            arrivals: Arrivals::default(),
+        };
         let stop = Arc::new(Notify::new());
         let keepers = {
-            let (hypervisor, records, consoles) =
-                (Arc::clone(&hypervisor), records.clone(), consoles.clone());
+            let shared = shared.clone();
             let stop = Arc::clone(&stop);
             async move {
                 let mut keepers = JoinSet::new();
@@ -92,13 +130,7 @@ impl<H: Hypervisor> VmHost<H> {
                         () = stop.notified() => return keepers.shutdown().await,
                         next = kept.recv() => {
                             let Some(kept) = next else { return };
-                            let keeper = Keeper::new(
-                                Arc::clone(&hypervisor),
-                                records.clone(),
-                                consoles.clone(),
-                                kept,
-                            );
-                            match keeper {
+                            match Keeper::new(shared.clone(), kept) {
                                 Ok(keeper) => drop(keepers.spawn(keeper.run())),
                                 Err(status) => tracing::error!(%status, "nobody looks after a machine"),
                             }
@@ -113,9 +145,7 @@ impl<H: Hypervisor> VmHost<H> {
             }
         };
         Ok(Self(Arc::new(Inner {
-            hypervisor,
-            records,
-            consoles,
+            shared,
             stop,
             keepers: Mutex::new(Some(tokio::spawn(keepers))),
         })))
@@ -130,7 +160,7 @@ impl<H: Hypervisor> VmHost<H> {
     /// What runs the machines.
     #[must_use]
     pub fn hypervisor(&self) -> &Arc<H> {
-        &self.0.hypervisor
+        &self.0.shared.hypervisor
     }
 
     /// Lets go of the machines, which go on. Calls end with `UNAVAILABLE` from here on. Afterwards the folder can be opened again.
@@ -141,8 +171,8 @@ impl<H: Hypervisor> VmHost<H> {
             // It has no answer, and a keeper that panicked looks after nothing either.
             let _ = keepers.await;
         }
-        self.0.consoles.clear();
-        self.0.records.close().await;
+        self.0.shared.consoles.clear();
+        self.0.shared.records.close().await;
     }
 
     async fn ask(&self, name: String, request: Request, change: Change) -> Result<Answer> {
@@ -151,12 +181,15 @@ impl<H: Hypervisor> VmHost<H> {
         let named = name.clone();
         let edit = move |record: Option<&Record>, now| {
             let mut record = record.ok_or_else(|| missing(&named))?.clone();
-            let changed = record.life.request(request, now).map_err(|status| {
-                Status::new(status.code(), format!("{named} {}", status.message()))
-            })?;
+            let changed = record.life.request(request, now);
+            let changed = changed.map_err(|status| of(&named, &status))?;
             Ok(changed.then_some(record))
         };
-        self.0.records.change(&name, change, &asked, edit).await
+        self.0
+            .shared
+            .records
+            .change(&name, change, &asked, edit)
+            .await
     }
 
     /// Changes something of a machine that says nothing of its life.
@@ -171,9 +204,22 @@ impl<H: Hypervisor> VmHost<H> {
         let named = name.clone();
         let edit = move |record: Option<&Record>, _| {
             let mut record = record.ok_or_else(|| missing(&named))?.clone();
+            // What another node may have already is changed there, or not at all.
+            if let Some(migration) = record.life.migration.as_ref().filter(|it| {
+                [MigrationPhase::Offered, MigrationPhase::Receiving].contains(&it.phase)
+            }) {
+                return Err(Status::failed_precondition(format!(
+                    "{named} is on its way between this node and {}: wait until it is there",
+                    migration.node
+                )));
+            }
             Ok(edit(&mut record)?.then_some(record))
         };
-        self.0.records.change(&name, change, &asked, edit).await
+        self.0
+            .shared
+            .records
+            .change(&name, change, &asked, edit)
+            .await
     }
 }
 
@@ -191,10 +237,10 @@ impl<H: Hypervisor> Vms for VmHost<H> {
         valid::spec(&spec)?;
         // Whether it could be made counts only if it is to be made: one that is there needs no image any more, and an answer that is sent
         // again is the same whatever has become of the images.
-        let known = self.0.records.get(&name);
+        let known = self.0.shared.records.get(&name);
         let possible = match known {
             Ok(record) if record.spec == spec => Ok(()),
-            _ => self.0.hypervisor.check(&spec).await,
+            _ => self.0.shared.hypervisor.check(&spec).await,
         };
         let asked = format!("Create {spec:?}");
         let named = name.clone();
@@ -213,7 +259,12 @@ impl<H: Hypervisor> Vms for VmHost<H> {
             ))),
             None => possible.map(|()| Some(Record::new(named, spec, now))),
         };
-        let answer = self.0.records.change(&name, change, &asked, edit).await?;
+        let answer = self
+            .0
+            .shared
+            .records
+            .change(&name, change, &asked, edit)
+            .await?;
         answered!(CreateResponse, answer)
     }
 
@@ -259,7 +310,7 @@ impl<H: Hypervisor> Vms for VmHost<H> {
 
     async fn get(&self, name: String) -> Result<GetResponse> {
         valid::name("machine", &name)?;
-        let vm = self.0.records.get(&name)?.view();
+        let vm = self.0.shared.records.get(&name)?.view();
         Ok(GetResponse { vm })
     }
 
@@ -267,7 +318,7 @@ impl<H: Hypervisor> Vms for VmHost<H> {
         if !page.is_empty() {
             valid::name("machine", &page)?;
         }
-        let (vms, next_page, version) = self.0.records.list(&page, PAGE);
+        let (vms, next_page, version) = self.0.shared.records.list(&page, PAGE);
         Ok(ListResponse {
             vms,
             version,
@@ -276,7 +327,7 @@ impl<H: Hypervisor> Vms for VmHost<H> {
     }
 
     async fn watch(&self, from_version: Option<u64>) -> Result<Streaming<WatchResponse>> {
-        self.0.records.watch(from_version)
+        self.0.shared.records.watch(from_version)
     }
 
     async fn console(
@@ -287,8 +338,8 @@ impl<H: Hypervisor> Vms for VmHost<H> {
             Status::invalid_argument("the first message says whose console it is: send one")
         })?;
         valid::name("machine", &first.name)?;
-        let record = self.0.records.get(&first.name)?;
-        let console = self.0.consoles.of(&record.uuid).ok_or_else(|| {
+        let record = self.0.shared.records.get(&first.name)?;
+        let console = self.0.shared.consoles.of(&record.uuid).ok_or_else(|| {
             Status::failed_precondition(format!(
                 "{} has no console, since it has no process: start it",
                 first.name
@@ -399,7 +450,7 @@ impl<H: Hypervisor> Vms for VmHost<H> {
 
     async fn list_health_checks(&self, name: String) -> Result<ListHealthChecksResponse> {
         valid::name("machine", &name)?;
-        let health_checks = self.0.records.get(&name)?.health_checks.clone();
+        let health_checks = self.0.shared.records.get(&name)?.health_checks.clone();
         Ok(ListHealthChecksResponse { health_checks })
     }
 
@@ -423,6 +474,178 @@ impl<H: Hypervisor> Vms for VmHost<H> {
         });
         answered!(SetRecoveryResponse, answer.await?)
     }
+
+    async fn migrate(
+        &self,
+        name: String,
+        node: String,
+        mode: MigrationMode,
+        change: Change,
+    ) -> Result<MigrateResponse> {
+        valid::name("machine", &name)?;
+        if node.is_empty() || node.len() > MAX_NODE_BYTES {
+            return Err(Status::invalid_argument(format!(
+                "the name of a node has 1 to {MAX_NODE_BYTES} bytes"
+            )));
+        }
+        if let MigrationMode::Other(number) = mode {
+            return Err(Status::invalid_argument(format!(
+                "this node knows no way {number} to migrate: it may be older than you"
+            )));
+        }
+        self.0.shared.nodes.of(&node)?;
+        let asked = format!("Migrate {node} {mode:?}");
+        let named = name.clone();
+        let migration = Migration {
+            id: Uuid::new_v4().to_string(),
+            node,
+            mode,
+            ..Migration::default()
+        };
+        let edit = move |record: Option<&Record>, now| {
+            let mut record = record.ok_or_else(|| missing(&named))?.clone();
+            let changed = record
+                .life
+                .migrate(migration, now)
+                .map_err(|status| of(&named, &status))?;
+            let own = record.spec.disks.iter().any(|disk| !disk.read_only);
+            if changed && own {
+                return Err(Status::failed_precondition(format!(
+                    "{named} has disks of its own, which stay on this node: copy them and create it there"
+                )));
+            }
+            Ok(changed.then_some(record))
+        };
+        let records = &self.0.shared.records;
+        let answer = records.change(&name, change, &asked, edit).await?;
+        answered!(MigrateResponse, answer)
+    }
+
+    async fn cancel_migration(
+        &self,
+        name: String,
+        other_node_is_gone: bool,
+        change: Change,
+    ) -> Result<CancelMigrationResponse> {
+        valid::name("machine", &name)?;
+        let asked = format!("CancelMigration {other_node_is_gone}");
+        let named = name.clone();
+        let edit = move |record: Option<&Record>, _| {
+            let mut record = record.ok_or_else(|| missing(&named))?.clone();
+            let changed = record.life.cancel_migration(other_node_is_gone);
+            let changed = changed.map_err(|status| of(&named, &status))?;
+            Ok(changed.then_some(record))
+        };
+        let records = &self.0.shared.records;
+        let answer = records.change(&name, change, &asked, edit).await?;
+        answered!(CancelMigrationResponse, answer)
+    }
+
+    async fn receive(
+        &self,
+        cx: &Context,
+        mut parts: Streaming<ReceiveRequest>,
+    ) -> Result<Streaming<ReceiveResponse>> {
+        let first = timeout(FIRST_PART, parts.next()).await;
+        let first = first.map_err(|_| Status::deadline_exceeded("nothing was offered"))?;
+        let Some(TransferPart::Offer(offer)) = first.transpose()?.map(|request| request.part)
+        else {
+            return Err(Status::invalid_argument(
+                "the first part says which machine is offered: send that",
+            ));
+        };
+        let record = offered(&offer)?;
+        let shared = &self.0.shared;
+        shared.hypervisor.check(&record.spec).await?;
+        let ours = shared.hypervisor.files(&record.spec).await?;
+        alike(&record.name, &offer.files, &ours)?;
+        let migration = Migration {
+            id: offer.migration,
+            node: sender(cx.peer()),
+            mode: offer.mode,
+            ..Migration::default()
+        };
+        let (answers, responses) = Streaming::channel(ANSWERS_QUEUED);
+        let arrival = Arrival {
+            form: offer.form,
+            parts,
+            answers,
+        };
+        let uuid = record.uuid.clone();
+        shared.arrivals.keep(&uuid, arrival)?;
+        let (shared, kept) = (shared.clone(), shared.records.clone());
+        // It is seen to its end whatever becomes of the call.
+        tokio::spawn(async move {
+            if let Err(status) = kept.receive(record, migration).await {
+                shared.arrivals.refuse(&uuid, status).await;
+            }
+        });
+        Ok(responses)
+    }
+
+    async fn end_migration(
+        &self,
+        cx: &Context,
+        name: String,
+        migration: String,
+        forget: bool,
+    ) -> Result<EndMigrationResponse> {
+        valid::name("machine", &name)?;
+        let (records, from) = (&self.0.shared.records, sender(cx.peer()));
+        let has_it = records.end_migration(name, migration, from, forget).await?;
+        Ok(EndMigrationResponse { has_it })
+    }
+}
+
+/// What was refused, and of whom.
+fn of(name: &str, status: &Status) -> Status {
+    Status::new(status.code(), format!("{name} {}", status.message()))
+}
+
+/// Who sends machines here, as it is recorded: its key, if it has proved that it holds one.
+fn sender(peer: &Peer) -> String {
+    match peer.key() {
+        Some(key) => Peer::Key(*key).to_string(),
+        None => String::new(),
+    }
+}
+
+/// Reads what another node offers: what it says of a machine is checked as what users say is.
+fn offered(offer: &TransferOffer) -> Result<Record> {
+    let record: Record = store::decode(&offer.machine.record, "what is offered")?;
+    valid::name("machine", &record.name)?;
+    valid::spec(&record.spec)?;
+    for status in &record.health_checks {
+        valid::health_check(&status.check)?;
+    }
+    if let Some(policy) = &record.recovery {
+        valid::recovery(policy)?;
+    }
+    let ids = [&record.uuid, &offer.migration];
+    if ids.iter().any(|id| id.parse::<Uuid>().is_err())
+        || record.health_checks.len() > valid::MAX_HEALTH_CHECKS
+        || record.version > MAX_VERSION
+        || !matches!(offer.mode, MigrationMode::Live | MigrationMode::Cold)
+    {
+        return Err(Status::invalid_argument(
+            "what is offered is no machine that a node could have",
+        ));
+    }
+    Ok(record)
+}
+
+/// What two nodes must have alike.
+fn alike(name: &str, theirs: &[TransferFile], ours: &[TransferFile]) -> Result<()> {
+    match ours.iter().find(|file| !theirs.contains(file)) {
+        Some(file) => Err(Status::failed_precondition(format!(
+            "{name} is made of {:?}, which is another file there: copy it there first",
+            file.name
+        ))),
+        None if theirs.len() == ours.len() => Ok(()),
+        None => Err(Status::invalid_argument(
+            "what is offered is made of other files than it says",
+        )),
+    }
 }
 
 /// A task that ends with what it was for.
@@ -435,6 +658,12 @@ impl Drop for Aborted {
 }
 
 const FILE: &str = "machines.redb";
+const MAX_NODE_BYTES: usize = 256;
+/// No node has made so many changes; above it there is room for them.
+const MAX_VERSION: u64 = 1 << 62;
+/// How long a node that sends has to say what.
+const FIRST_PART: Duration = Duration::from_secs(10);
 /// So many machines of the largest size fit a message.
 const PAGE: usize = 200;
+const ANSWERS_QUEUED: usize = 2;
 const CONSOLE_READ_BYTES: usize = 16 * 1024;

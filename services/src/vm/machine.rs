@@ -2,8 +2,10 @@
 //!
 //! ```text
 //! Created -> Starting -> Running <-> Paused      Running | Paused -> Stopping -> Stopped -> Starting
-//! Running -> Migrating -> Running                any active -> Failed -> Starting       any active <-> Unknown
+//! any active -> Failed -> Starting               any active <-> Unknown
 //! Created | Stopped | Failed -> Deleting -> gone
+//! here:  Running -> Migrating -> gone | Running          Created | Stopped | Failed -> Migrating -> gone | Stopped
+//! there: Migrating -> Running | Stopped | Deleting
 //! ```
 //!
 //! What is wanted ([`DesiredState`]) and what is ([`VmState`]) are kept apart. A [`Request`] changes what is wanted, and begins what it
@@ -17,7 +19,7 @@ use blixard_rpc::{Result, Status, message};
 use super::messages::{
     Cause,
     DesiredState::{self, Deleted},
-    Reason, RecoveryPolicy,
+    Migration, MigrationMode, MigrationPhase, Reason, RecoveryPolicy,
     VmState::{
         self, Created, Deleting, Failed, Migrating, Paused, Running, Starting, Stopped, Stopping,
     },
@@ -31,7 +33,7 @@ pub const MAX_GRACE: Duration = Duration::from_secs(24 * 60 * 60);
 pub const QUIT_TIME: Duration = Duration::from_secs(1);
 
 /// Every step there is from one state to another; `None` is gone.
-pub const STEPS: [(VmState, Option<VmState>); 29] = {
+pub const STEPS: [(VmState, Option<VmState>); 34] = {
     const UNKNOWN: VmState = VmState::Unspecified;
     [
         (Created, Some(Starting)),
@@ -58,6 +60,11 @@ pub const STEPS: [(VmState, Option<VmState>); 29] = {
         (Migrating, Some(Stopped)),
         (Migrating, Some(Failed)),
         (Migrating, Some(UNKNOWN)),
+        (Migrating, Some(Deleting)),
+        (Migrating, None),
+        (Created, Some(Migrating)),
+        (Stopped, Some(Migrating)),
+        (Failed, Some(Migrating)),
         (UNKNOWN, Some(Running)),
         (UNKNOWN, Some(Paused)),
         (UNKNOWN, Some(Stopping)),
@@ -84,6 +91,8 @@ pub struct Life {
     pub recoveries: u32,
     /// When it is started anew; while it waits for that.
     pub recover_at: Option<SystemTime>,
+    /// How far it is on its way; while it is.
+    pub migration: Option<Migration>,
 }
 
 /// How a machine is being stopped.
@@ -167,10 +176,14 @@ pub enum Observation {
     Well,
     /// It is time to recover.
     RecoveryDue,
-    /// It is on its way to another node.
-    Migrating,
-    /// It runs on another node.
-    MigratedAway,
+    /// All of it was sent to the other node, which has the last word from here on.
+    Offered,
+    /// It is here: the other node has it no more.
+    Received,
+    /// It stays here, and why.
+    NotMoved(String),
+    /// It does not come here, and why.
+    NotReceived(String),
 }
 
 /// What is to be done for a machine.
@@ -188,6 +201,12 @@ pub enum Action {
     Recover(SystemTime),
     /// Remove what is left, and then the record.
     Remove,
+    /// Send it to the other node.
+    Send,
+    /// Ask the other node whose it is.
+    Ask,
+    /// Take what the other node sends.
+    Receive,
 }
 
 impl Life {
@@ -202,6 +221,27 @@ impl Life {
             stop: None,
             recoveries: 0,
             recover_at: None,
+            migration: None,
+        }
+    }
+
+    /// The life of a machine that comes from another node.
+    #[must_use]
+    pub const fn receiving(mut migration: Migration, now: SystemTime) -> Self {
+        migration.phase = MigrationPhase::Receiving;
+        migration.began = Some(now);
+        Self {
+            state: Migrating,
+            desired: match migration.mode {
+                MigrationMode::Live => DesiredState::Running,
+                _ => DesiredState::Stopped,
+            },
+            reason: None,
+            since: Some(now),
+            stop: None,
+            recoveries: 0,
+            recover_at: None,
+            migration: Some(migration),
         }
     }
 
@@ -343,13 +383,105 @@ impl Life {
         Ok(())
     }
 
-    fn refuse_otherwise(&self) -> Result<()> {
+    /// Begins to send it to another node; answers whether that changed anything.
+    ///
+    /// # Errors
+    /// `FAILED_PRECONDITION` if it cannot go in its state, or not in that way.
+    pub fn migrate(&mut self, mut migration: Migration, now: SystemTime) -> Result<bool> {
+        use MigrationMode::{Cold, Live, Unspecified};
+        if let Some(under_way) = self.migration.as_ref().filter(|_| self.state == Migrating) {
+            let same = under_way.node == migration.node
+                && under_way.phase != MigrationPhase::Receiving
+                && [Unspecified, under_way.mode].contains(&migration.mode);
+            return match same {
+                true => Ok(false),
+                false => self.refuse_otherwise(),
+            };
+        }
+        migration.mode = match (self.state, self.desired, migration.mode) {
+            (Running, DesiredState::Running, Live | Unspecified) => Live,
+            (Running, DesiredState::Running | DesiredState::Paused, Cold) => {
+                return refuse("runs: stop it first, or migrate it live");
+            }
+            (Running, DesiredState::Paused, _) => {
+                return refuse("is being paused: resume it first");
+            }
+            (Paused, _, _) if self.desired != Deleted => {
+                return refuse("is paused: resume it, or stop it, first");
+            }
+            (Created | Stopped | Failed, DesiredState::Stopped, Cold | Unspecified) => Cold,
+            (Failed, DesiredState::Running, Cold | Unspecified) if self.recover_at.is_none() => {
+                Cold
+            }
+            (Failed, DesiredState::Running, Cold | Unspecified) => {
+                return refuse("has failed, and is to be started again: stop it first");
+            }
+            (Created | Stopped | Failed, _, Live) if self.desired != Deleted => {
+                return refuse("does not run: start it first, or migrate it cold");
+            }
+            (Starting, DesiredState::Running, _) => {
+                return refuse("is starting: migrate it when it runs");
+            }
+            _ => return self.refuse_otherwise(),
+        };
+        if migration.mode == Cold {
+            self.desired = DesiredState::Stopped;
+        }
+        migration.phase = MigrationPhase::Sending;
+        migration.began = Some(now);
+        self.migration = Some(migration);
+        self.go(Migrating, requested(), now);
+        Ok(true)
+    }
+
+    /// Asks that it stays; once the other node has the last word, only if that node is gone for good. Answers whether that changed
+    /// anything.
+    ///
+    /// # Errors
+    /// `FAILED_PRECONDITION` if it is not being sent, or the other node has the last word.
+    pub fn cancel_migration(&mut self, other_is_gone: bool) -> Result<bool> {
+        let Some(migration) = self.migration.as_mut().filter(|_| self.state == Migrating) else {
+            return refuse("is not being sent to another node");
+        };
+        match migration.phase {
+            MigrationPhase::Sending => {}
+            MigrationPhase::Offered if other_is_gone => {}
+            MigrationPhase::Offered => {
+                return refuse(
+                    "was sent, and the other node has the last word: it is asked until it answers; if it is gone for good, say so, and the machine goes on here",
+                );
+            }
+            _ => {
+                return refuse("comes from another node: cancel it there");
+            }
+        }
+        let changed = !migration.cancelled;
+        migration.cancelled = true;
+        Ok(changed)
+    }
+
+    fn phase(&self) -> MigrationPhase {
+        match &self.migration {
+            Some(migration) if self.state == Migrating => migration.phase,
+            _ => MigrationPhase::Unspecified,
+        }
+    }
+
+    fn refuse_otherwise<T>(&self) -> Result<T> {
         if self.desired == Deleted {
             return refuse("is being deleted");
         }
         match self.state {
             Stopping => refuse("is stopping: wait until it has stopped"),
-            Migrating => refuse("is on its way to another node: wait until it is there"),
+            Migrating => match self.phase() {
+                MigrationPhase::Receiving => {
+                    refuse("is on its way here from another node: wait until it is here")
+                }
+                MigrationPhase::Received => refuse("has just come here: wait until it runs"),
+                _ => refuse(
+                    "is on its way to another node: wait until it is there, or cancel its migration",
+                ),
+            },
             Running | Paused | Starting => refuse("is being stopped: wait until it has stopped"),
             _ => refuse("does not answer: stop it, which ends in killing its process"),
         }
@@ -363,7 +495,50 @@ impl Life {
         now: SystemTime,
     ) -> bool {
         let before = self.clone();
+        let sent = matches!(
+            self.phase(),
+            MigrationPhase::Sending | MigrationPhase::Offered | MigrationPhase::Receiving
+        );
         match (seen, self.state) {
+            (Observation::Offered, Migrating) if self.phase() == MigrationPhase::Sending => {
+                if let Some(migration) = self.migration.as_mut().filter(|it| !it.cancelled) {
+                    migration.phase = MigrationPhase::Offered;
+                }
+            }
+            (Observation::NotMoved(message), Migrating)
+                if sent && self.phase() != MigrationPhase::Receiving =>
+            {
+                let to = match self.migration.as_ref().map(|it| it.mode) {
+                    Some(MigrationMode::Live) => Running,
+                    _ => Stopped,
+                };
+                let cause = Cause::NotMoved;
+                self.go(to, Some(Reason { cause, message }), now);
+            }
+            (Observation::NotReceived(message), Migrating)
+                if self.phase() == MigrationPhase::Receiving =>
+            {
+                self.desired = Deleted;
+                let cause = Cause::NotMoved;
+                self.go(Deleting, Some(Reason { cause, message }), now);
+            }
+            (Observation::Received, Migrating) if self.phase() == MigrationPhase::Receiving => {
+                match &mut self.migration {
+                    Some(migration) if migration.mode == MigrationMode::Live => {
+                        migration.phase = MigrationPhase::Received;
+                    }
+                    _ => self.go(Stopped, requested(), now),
+                }
+            }
+            // What is seen of its process is for who sends or receives it: whose it is does not follow from it.
+            (
+                Observation::Running
+                | Observation::Paused(_)
+                | Observation::Ended(_)
+                | Observation::Gone(_)
+                | Observation::Unreachable(_),
+                Migrating,
+            ) if sent => {}
             (
                 Observation::Running,
                 Starting | Paused | Migrating | VmState::Unspecified | VmState::Other(_),
@@ -428,11 +603,6 @@ impl Life {
                 reason.message = format!("recovery {}: {}", self.recoveries, reason.message);
                 self.go(Starting, Some(reason), now);
             }
-            (Observation::Migrating, Running) => self.go(Migrating, requested(), now),
-            (Observation::MigratedAway, Migrating) => {
-                self.desired = DesiredState::Stopped;
-                self.go(Stopped, requested(), now);
-            }
             _ => {
                 *self = before;
                 return false;
@@ -467,6 +637,12 @@ impl Life {
             (Stopping, _) => self.stop.map(Action::Stop),
             (Failed, DesiredState::Running) => self.recover_at.map(Action::Recover),
             (Deleting, _) => Some(Action::Remove),
+            (Migrating, _) => match self.phase() {
+                MigrationPhase::Sending => Some(Action::Send),
+                MigrationPhase::Offered => Some(Action::Ask),
+                MigrationPhase::Receiving => Some(Action::Receive),
+                _ => Some(Action::Resume),
+            },
             _ => None,
         }
     }
@@ -504,6 +680,9 @@ impl Life {
         self.state = state;
         self.reason = reason;
         self.since = Some(now);
+        if state != Migrating {
+            self.migration = None;
+        }
         // A stop that was asked for while it started is still to come.
         let to_stop = matches!(self.desired, DesiredState::Stopped | Deleted);
         if !(matches!(state, Starting | Stopping) || to_stop && self.is_active()) {
@@ -538,7 +717,7 @@ fn requested() -> Option<Reason> {
 }
 
 /// The machine's name is put before it by whoever knows it.
-fn refuse(why: &str) -> Result<()> {
+fn refuse<T>(why: &str) -> Result<T> {
     Err(Status::failed_precondition(why))
 }
 

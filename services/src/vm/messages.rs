@@ -37,6 +37,8 @@ pub struct Vm {
     pub recoveries: u32,
     /// The process that runs it.
     pub process: Option<VmProcess>,
+    /// How far it is on its way to another node, or from one; while it is `Migrating`.
+    pub migration: Option<Migration>,
 }
 
 /// What a machine is made of.
@@ -208,7 +210,63 @@ pub enum Cause {
     Unhealthy = 8,
     /// Its hypervisor held it, and not its user.
     Hypervisor = 9,
+    /// It was to go to another node, and is still here.
+    NotMoved = 10,
     /// A cause that this version does not know.
+    #[unknown]
+    Other(i32),
+}
+
+/// How a machine gets from one node to another.
+#[message]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Migration {
+    /// Its own, the same on both nodes.
+    pub id: String,
+    /// The other node: as `Migrate` named it, or on the node that receives the key of the one that sends, if it has one.
+    pub node: String,
+    /// In which way.
+    pub mode: MigrationMode,
+    /// How far it is.
+    pub phase: MigrationPhase,
+    /// When it began on this node.
+    pub began: Option<SystemTime>,
+    /// Somebody has asked that it stays.
+    pub cancelled: bool,
+}
+
+/// In which way a machine gets to another node.
+#[message]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum MigrationMode {
+    /// Nothing was said: live if it runs, cold if it does not.
+    #[default]
+    Unspecified = 0,
+    /// It runs meanwhile, and is held for a moment.
+    Live = 1,
+    /// It does not run, and its disks are copied.
+    Cold = 2,
+    /// A way that this version does not know: refused.
+    #[unknown]
+    Other(i32),
+}
+
+/// How far a migration is. Whose the machine is follows from it.
+#[message]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum MigrationPhase {
+    /// There is none.
+    #[default]
+    Unspecified = 0,
+    /// This node has the machine, and sends it.
+    Sending = 1,
+    /// All was sent, and the other node has the last word: the machine is held until it is known.
+    Offered = 2,
+    /// The other node has the machine, and sends it.
+    Receiving = 3,
+    /// It came from the other node, and is this one's.
+    Received = 4,
+    /// A phase that this version does not know.
     #[unknown]
     Other(i32),
 }
@@ -394,6 +452,10 @@ changed! {
     EnableHealthCheckResponse,
     /// What `SetRecovery` answers.
     SetRecoveryResponse,
+    /// What `Migrate` answers.
+    MigrateResponse,
+    /// What `CancelMigration` answers.
+    CancelMigrationResponse,
 }
 
 /// What `Get` answers.
@@ -444,9 +506,131 @@ pub enum VmEvent {
     Removed(String),
     /// All that there was has been said: from here on come changes.
     Synced,
+    /// The machine is gone from here: another node has it.
+    Moved(VmMoved),
     /// What only newer nodes say.
     #[unknown]
     Unknown,
+}
+
+/// Where a machine went.
+#[message]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct VmMoved {
+    /// Its name, here and there.
+    pub name: String,
+    /// It keeps it.
+    pub uuid: String,
+    /// The node that has it, as `Migrate` named it.
+    pub node: String,
+    /// How long its guest was held at most, if it ran and that is known.
+    pub held: Option<Duration>,
+}
+
+/// What the node that has a machine says to the one that is to have it.
+#[message]
+#[derive(Clone, Debug, PartialEq)]
+pub struct ReceiveRequest {
+    /// One thing after the other.
+    pub part: TransferPart,
+}
+
+/// A part of a machine on its way: `Offer`; once that is answered `Ready`, for each disk a `Disk` and its `Data`, then the `Data` of its
+/// memory; and `Take`, which is answered `Taken`.
+#[message]
+#[derive(Clone, Debug, PartialEq)]
+pub enum TransferPart {
+    /// Which machine it is. Nothing else comes before it is answered.
+    Offer(TransferOffer),
+    /// Bytes of the disk before them, or of the memory.
+    Data(Bytes),
+    /// A disk begins.
+    Disk(TransferDisk),
+    /// Its memory begins.
+    Memory,
+    /// All was said: whoever gets this has the machine as soon as it has recorded so.
+    Take(TransferRecord),
+    /// What only newer nodes say: refused.
+    #[unknown]
+    Unknown,
+}
+
+/// Which machine is on its way.
+#[message]
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TransferOffer {
+    /// The migration.
+    pub migration: String,
+    /// In which way.
+    pub mode: MigrationMode,
+    /// The machine.
+    pub machine: TransferRecord,
+    /// What its hypervisor says of how it runs; only another of the same kind can go on with it.
+    pub form: String,
+    /// The files that both nodes must have alike.
+    pub files: Vec<TransferFile>,
+}
+
+/// All that a node keeps of a machine, as it keeps it.
+#[message]
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TransferRecord {
+    /// The record. Newer nodes read those of older ones.
+    pub record: Bytes,
+}
+
+/// A file that two nodes must have alike.
+#[message]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TransferFile {
+    /// Its name below the images of a node.
+    pub name: String,
+    /// How long it is.
+    pub size_bytes: u64,
+    /// The BLAKE3 hash of what is in it.
+    pub hash: Bytes,
+}
+
+/// A disk on its way.
+#[message]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TransferDisk {
+    /// Which of the machine's disks.
+    pub index: u32,
+    /// How many bytes come.
+    pub size_bytes: u64,
+}
+
+/// What the node that is to have a machine answers.
+#[message]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ReceiveResponse {
+    /// The answer.
+    pub answer: TransferAnswer,
+}
+
+/// An answer of the node that is to have a machine.
+#[message]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum TransferAnswer {
+    /// None.
+    #[default]
+    Unspecified = 0,
+    /// There is a place for it.
+    Ready = 1,
+    /// It is this node's now.
+    Taken = 2,
+    /// One that this version does not know.
+    #[unknown]
+    Other(i32),
+}
+
+/// What `EndMigration` answers.
+#[message]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EndMigrationResponse {
+    /// Whether the node that was asked has the machine. If not, it never will by this migration.
+    pub has_it: bool,
 }
 
 /// What is typed at a console.

@@ -39,6 +39,8 @@ mod keeper;
 pub mod machine;
 mod messages;
 #[cfg(feature = "vm-host")]
+mod migrate;
+#[cfg(feature = "vm-host")]
 pub mod qemu;
 #[cfg(feature = "vm-host")]
 mod record;
@@ -53,20 +55,24 @@ pub use api::{Vms, VmsClient, VmsServer, VmsService};
 #[cfg(feature = "vm-host")]
 pub use console::{CONSOLE_KEPT_BYTES, Console, Heard};
 #[cfg(feature = "vm-host")]
-pub use host::VmHost;
+pub use host::{HostConfig, VmHost};
 pub use messages::{
-    AddHealthCheckResponse, Cause, Change, ConsoleRequest, ConsoleResponse, CreateResponse,
-    DeleteResponse, DesiredState, Disk, DiskFormat, EnableHealthCheckResponse, GetResponse,
-    HealthCheck, HealthCheckStatus, KernelBoot, ListHealthChecksResponse, ListResponse,
-    PauseResponse, PortForward, Probe, Reason, RecoveryPolicy, RemoveHealthCheckResponse,
-    ResetPolicy, RestartResponse, ResumeResponse, SetRecoveryResponse, StartResponse, StopResponse,
-    Vm, VmEvent, VmHealth, VmProcess, VmSpec, VmState, WatchResponse,
+    AddHealthCheckResponse, CancelMigrationResponse, Cause, Change, ConsoleRequest,
+    ConsoleResponse, CreateResponse, DeleteResponse, DesiredState, Disk, DiskFormat,
+    EnableHealthCheckResponse, EndMigrationResponse, GetResponse, HealthCheck, HealthCheckStatus,
+    KernelBoot, ListHealthChecksResponse, ListResponse, MigrateResponse, Migration, MigrationMode,
+    MigrationPhase, PauseResponse, PortForward, Probe, Reason, ReceiveRequest, ReceiveResponse,
+    RecoveryPolicy, RemoveHealthCheckResponse, ResetPolicy, RestartResponse, ResumeResponse,
+    SetRecoveryResponse, StartResponse, StopResponse, TransferAnswer, TransferDisk, TransferFile,
+    TransferOffer, TransferPart, TransferRecord, Vm, VmEvent, VmHealth, VmMoved, VmProcess, VmSpec,
+    VmState, WatchResponse,
 };
 #[cfg(feature = "vm-host")]
 pub use qemu::{Accelerator, Qemu, QemuConfig};
 #[cfg(feature = "vm-host")]
 pub use records::{
-    MAX_CHANGES_KEPT, MAX_MACHINES, MAX_REQUEST_ID_BYTES, MAX_REQUESTS_KEPT, REQUESTS_KEPT_FOR,
+    MAX_ARRIVED, MAX_CHANGES_KEPT, MAX_MACHINES, MAX_REQUEST_ID_BYTES, MAX_REQUESTS_KEPT,
+    REQUESTS_KEPT_FOR,
 };
 #[cfg(feature = "vm-host")]
 pub use valid::{

@@ -6,8 +6,10 @@ use blixard_rpc::message;
 use uuid::Uuid;
 
 use super::{
-    machine::Life,
-    messages::{HealthCheckStatus, RecoveryPolicy, Vm, VmHealth, VmProcess, VmSpec, VmState},
+    machine::{Life, Observation},
+    messages::{
+        HealthCheckStatus, Migration, RecoveryPolicy, Vm, VmHealth, VmProcess, VmSpec, VmState,
+    },
 };
 
 /// All that is kept of a machine. Its bytes on disk are protobuf, so that older records are read by newer daemons.
@@ -45,6 +47,31 @@ impl Record {
         }
     }
 
+    /// What another node has sent of a machine, as it is known here while it comes.
+    pub(super) fn receiving(sent: Self, migration: Migration, now: SystemTime) -> Self {
+        let mut life = Life::receiving(migration, now);
+        life.recoveries = sent.life.recoveries;
+        Self {
+            life,
+            process: None,
+            ..sent
+        }
+    }
+
+    /// The machine has come: what is known of it is what was sent last.
+    pub(super) fn received(&self, sent: Self, now: SystemTime) -> Option<Self> {
+        let mut life = self.life.clone();
+        life.recoveries = sent.life.recoveries;
+        life.observe(Observation::Received, None, now)
+            .then(|| Self {
+                life,
+                process: self.process.clone(),
+                // Its changes go on from where they were.
+                version: sent.version.max(self.version),
+                ..sent
+            })
+    }
+
     /// What others see of it.
     pub(super) fn view(&self) -> Vm {
         Vm {
@@ -62,6 +89,7 @@ impl Record {
             recovery: self.recovery,
             recoveries: self.life.recoveries,
             process: self.process.clone(),
+            migration: self.life.migration.clone(),
         }
     }
 
@@ -99,6 +127,15 @@ impl Record {
             }
         }
     }
+}
+
+/// A machine that came from another node, for when that asks.
+#[message]
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Arrived {
+    pub(super) name: String,
+    pub(super) uuid: String,
+    pub(super) at: SystemTime,
 }
 
 /// A change that was made, and how it was answered.

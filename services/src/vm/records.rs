@@ -13,8 +13,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 use uuid::Uuid;
 
 use super::{
-    messages::{Change, Vm, VmEvent, WatchResponse},
-    record::{Done, Record},
+    machine::Observation,
+    messages::{Change, Migration, MigrationPhase, Vm, VmEvent, VmMoved, WatchResponse},
+    record::{Arrived, Done, Record},
     store::{Changes, Loaded, Store},
 };
 
@@ -26,6 +27,8 @@ pub const MAX_REQUESTS_KEPT: usize = 10_000;
 pub const MAX_REQUEST_ID_BYTES: usize = 64;
 /// The most machines of a node.
 pub const MAX_MACHINES: usize = 10_000;
+/// So many machines may have come from nodes that have not said yet that they let go of them.
+pub const MAX_ARRIVED: usize = 10_000;
 /// So many of the last changes can be watched from.
 pub const MAX_CHANGES_KEPT: usize = 4096;
 
@@ -61,7 +64,7 @@ impl Shared {
 
 struct Published {
     records: BTreeMap<String, watch::Sender<Arc<Record>>>,
-    /// Changes in the order of their versions, which come without a gap.
+    /// Changes in the order of their versions. There is a gap where a machine came from a node whose versions were ahead.
     changes: VecDeque<Seen>,
     /// The version after which all changes are known.
     known_after: u64,
@@ -73,7 +76,14 @@ struct Published {
 #[derive(Clone)]
 struct Seen {
     version: u64,
-    what: Result<Arc<Record>, String>,
+    what: What,
+}
+
+#[derive(Clone)]
+enum What {
+    Changed(Arc<Record>),
+    Removed(String),
+    Moved(VmMoved),
 }
 
 enum Edit {
@@ -107,6 +117,7 @@ impl Records {
         let Loaded {
             records,
             done,
+            arrived,
             version,
         } = loaded;
         let mut published = BTreeMap::new();
@@ -133,6 +144,7 @@ impl Records {
             store: Some(store),
             records,
             done,
+            arrived,
             done_order: order.into(),
             version,
             shared: Arc::clone(&shared),
@@ -193,9 +205,7 @@ impl Records {
                     )));
                 }
                 if draft.machines() >= MAX_MACHINES {
-                    return Err(Status::resource_exhausted(format!(
-                        "this node has {MAX_MACHINES} machines: delete one first"
-                    )));
+                    return Err(too_many());
                 }
             }
             let answer = match (edited, record) {
@@ -227,7 +237,146 @@ impl Records {
 
     /// Removes the record of a machine, however long it takes.
     pub(super) async fn remove(&self, of: &Record) {
-        self.insist(of, |draft, record| draft.remove(record)).await;
+        self.insist(of, |draft, record| {
+            draft.remove(record, What::Removed(record.name.clone()));
+        })
+        .await;
+    }
+
+    /// Removes the record of a machine that another node has now, however long it takes.
+    pub(super) async fn moved(&self, of: &Record, moved: VmMoved) {
+        self.insist(of, move |draft, record| {
+            draft.remove(record, What::Moved(moved.clone()));
+        })
+        .await;
+    }
+
+    /// Records what was seen of a machine, or says why that cannot be.
+    pub(super) async fn observe_once(
+        &self,
+        of: &Record,
+        edit: impl FnOnce(&mut Record, SystemTime) -> bool + Send + 'static,
+    ) -> Result<()> {
+        let (name, uuid) = (of.name.clone(), of.uuid.clone());
+        let made = self.edit(Box::new(move |draft| match draft.get(&name) {
+            Some(mut record) if record.uuid == uuid => {
+                let changed = edit(&mut record, draft.now);
+                if changed {
+                    draft.put(record.clone());
+                }
+                Ok((record.view(), changed))
+            }
+            _ => Err(missing(&name)),
+        }));
+        made.await.map(drop)
+    }
+
+    /// Keeps a place for a machine that another node is about to send.
+    pub(super) async fn receive(&self, sent: Record, migration: Migration) -> Result<()> {
+        let made = self.edit(Box::new(move |draft| {
+            if let Some(known) = draft.get(&sent.name) {
+                return Err(Status::already_exists(format!(
+                    "there is a machine {} there already, {}: delete it first, if it is not needed",
+                    sent.name, known.uuid
+                )));
+            }
+            if let Some(known) = draft.all().find(|known| known.uuid == sent.uuid) {
+                return Err(Status::already_exists(format!(
+                    "that machine is there already, as {}",
+                    known.name
+                )));
+            }
+            if draft.machines() >= MAX_MACHINES {
+                return Err(too_many());
+            }
+            if draft.arrived.len() >= MAX_ARRIVED {
+                return Err(Status::resource_exhausted(format!(
+                    "{MAX_ARRIVED} machines came to that node of which the nodes before have not said that they let go: bring those back"
+                )));
+            }
+            draft.pass(sent.version);
+            let record = Record::receiving(sent, migration, draft.now);
+            Ok((draft.put(record), true))
+        }));
+        made.await.map(drop)
+    }
+
+    /// The machine that was received is this node's, as it was sent last.
+    pub(super) async fn received(
+        &self,
+        of: &Record,
+        sent: Record,
+        migration: String,
+    ) -> Result<()> {
+        let (name, uuid) = (of.name.clone(), of.uuid.clone());
+        let made = self.edit(Box::new(move |draft| {
+            let known = draft.get(&name).filter(|known| {
+                let under_way = known.life.migration.as_ref();
+                known.uuid == uuid && under_way.is_some_and(|it| it.id == migration)
+            });
+            let now = draft.now;
+            let version = sent.version;
+            let received = known.and_then(|known| known.received(sent, now));
+            let record = received.ok_or_else(|| {
+                Status::aborted("the migration is over: the machine is still the other node's")
+            })?;
+            draft.pass(version);
+            let arrived = Arrived {
+                name,
+                uuid,
+                at: now,
+            };
+            draft.changes.arrived.insert(migration, Some(arrived));
+            Ok((draft.put(record), true))
+        }));
+        made.await.map(drop)
+    }
+
+    /// Ends a migration to this node, and answers whether it has the machine.
+    pub(super) async fn end_migration(
+        &self,
+        name: String,
+        migration: String,
+        from: String,
+        forget: bool,
+    ) -> Result<bool> {
+        let (tell, mut told) = oneshot::channel();
+        let made = self.edit(Box::new(move |draft| {
+            let has_it = draft.has_arrived(&migration);
+            // Who waits for it is gone if this cannot be sent.
+            let _ = tell.send(has_it);
+            if has_it && forget {
+                draft.changes.arrived.insert(migration, None);
+                // This is kept all the same; there is no machine to answer with.
+                return Err(missing(&name));
+            }
+            let known = draft.get(&name).filter(|_| !has_it);
+            let Some(mut record) = known else {
+                return Err(missing(&name));
+            };
+            let under_way = record.life.migration.as_ref();
+            let under_way = under_way.filter(|it| it.id == migration);
+            let ends = under_way.is_some_and(|it| it.phase == MigrationPhase::Receiving);
+            if ends && under_way.is_some_and(|it| it.node != from) {
+                return Err(Status::permission_denied(format!(
+                    "another node sends {name}, and alone may end that"
+                )));
+            }
+            let now = draft.now;
+            let why = "the node that sent it has ended the migration".to_owned();
+            if ends
+                && record
+                    .life
+                    .observe(Observation::NotReceived(why), None, now)
+            {
+                return Ok((draft.put(record), true));
+            }
+            Err(missing(&name))
+        }));
+        match made.await {
+            Err(status) if status.code() != blixard_rpc::Code::NotFound => Err(status),
+            _ => told.try_recv().map_err(|_| stopped()),
+        }
     }
 
     async fn insist(
@@ -300,7 +449,7 @@ impl Records {
                     at = published.version;
                     let items = published.records.values().map(|record| {
                         // These come by name: whoever has not read them all begins again.
-                        (0, Item::Changed(Arc::clone(&record.borrow())))
+                        (0, Item::Seen(What::Changed(Arc::clone(&record.borrow()))))
                     });
                     ready.extend(items);
                     ready.push_back((at, Item::Synced));
@@ -329,8 +478,7 @@ impl Records {
 }
 
 enum Item {
-    Changed(Arc<Record>),
-    Removed(String),
+    Seen(What),
     Synced,
 }
 
@@ -348,8 +496,9 @@ impl Watching {
         loop {
             if let Some((version, item)) = self.ready.pop_front() {
                 let event = match item {
-                    Item::Changed(record) => VmEvent::Changed(Box::new(record.view())),
-                    Item::Removed(name) => VmEvent::Removed(name),
+                    Item::Seen(What::Changed(record)) => VmEvent::Changed(Box::new(record.view())),
+                    Item::Seen(What::Removed(name)) => VmEvent::Removed(name),
+                    Item::Seen(What::Moved(moved)) => VmEvent::Moved(moved),
                     Item::Synced => VmEvent::Synced,
                 };
                 return Some(Ok(WatchResponse { version, event }));
@@ -365,10 +514,7 @@ impl Watching {
                     self.at = seen[seen.len() - 1].version;
                     self.ready = seen
                         .into_iter()
-                        .map(|seen| match seen.what {
-                            Ok(record) => (seen.version, Item::Changed(record)),
-                            Err(name) => (seen.version, Item::Removed(name)),
-                        })
+                        .map(|seen| (seen.version, Item::Seen(seen.what)))
                         .collect();
                     continue;
                 }
@@ -404,7 +550,7 @@ impl Published {
 
     fn read(&self, after: u64) -> Result<Vec<Seen>> {
         self.check(after)?;
-        let first = usize::try_from(after - self.known_after).unwrap_or(usize::MAX);
+        let first = self.changes.partition_point(|seen| seen.version <= after);
         let rest = self.changes.iter().skip(first).take(READ);
         let seen: Vec<Seen> = rest.cloned().collect();
         // What is known is read to its end.
@@ -421,6 +567,8 @@ struct Writer {
     store: Option<Store>,
     records: BTreeMap<String, Record>,
     done: BTreeMap<String, Done>,
+    /// What came from other nodes, by migration.
+    arrived: BTreeMap<String, Arrived>,
     /// By age.
     done_order: VecDeque<(SystemTime, String)>,
     version: u64,
@@ -432,11 +580,12 @@ struct Writer {
     closing: Option<oneshot::Sender<()>>,
 }
 
-/// Names of machines, and request ids.
+/// Names of machines, request ids, and migrations.
 #[derive(Default)]
 struct Doubtful {
     records: BTreeSet<String>,
     done: BTreeSet<String>,
+    arrived: BTreeSet<String>,
 }
 
 impl Writer {
@@ -475,6 +624,7 @@ impl Writer {
         let mut draft = Draft {
             records: &self.records,
             done: &self.done,
+            arrived: &self.arrived,
             changes: Changes {
                 version: self.version,
                 ..Changes::default()
@@ -493,7 +643,7 @@ impl Writer {
             now,
             ..
         } = draft;
-        if changes.records.is_empty() && changes.done.is_empty() {
+        if changes.records.is_empty() && changes.done.is_empty() && changes.arrived.is_empty() {
             for (waits, answer) in answers {
                 // Who does not wait any more needs no answer; so below.
                 let _ = waits.send(answer);
@@ -508,6 +658,10 @@ impl Writer {
         for id in &self.doubtful.done {
             let as_it_is = || self.done.get(id).cloned();
             changes.done.entry(id.clone()).or_insert_with(as_it_is);
+        }
+        for id in &self.doubtful.arrived {
+            let as_it_is = || self.arrived.get(id).cloned();
+            changes.arrived.entry(id.clone()).or_insert_with(as_it_is);
         }
         let Some(mut store) = self.store.take() else {
             return;
@@ -524,6 +678,7 @@ impl Writer {
         if let Err(status) = committed {
             self.doubtful.records.extend(changes.records.into_keys());
             self.doubtful.done.extend(changes.done.into_keys());
+            self.doubtful.arrived.extend(changes.arrived.into_keys());
             for (waits, answer) in answers {
                 let _ = waits.send(answer.and_then(|_| Err(status.clone())));
             }
@@ -569,6 +724,12 @@ impl Writer {
             }
             self.done_order.pop_front();
         }
+        for (id, arrived) in changes.arrived {
+            match arrived {
+                Some(arrived) => self.arrived.insert(id, arrived),
+                None => self.arrived.remove(&id),
+            };
+        }
         for (name, record) in changes.records {
             match record {
                 Some(record) => self.records.insert(name, record),
@@ -579,7 +740,7 @@ impl Writer {
             let mut published = self.shared.lock();
             for seen in seen {
                 match &seen.what {
-                    Ok(record) => match published.records.get(&record.name) {
+                    What::Changed(record) => match published.records.get(&record.name) {
                         Some(sender) => {
                             sender.send_replace(Arc::clone(record));
                         }
@@ -589,7 +750,7 @@ impl Writer {
                             published.records.insert(record.name.clone(), sender);
                         }
                     },
-                    Err(name) => {
+                    What::Removed(name) | What::Moved(VmMoved { name, .. }) => {
                         published.records.remove(name);
                     }
                 }
@@ -610,6 +771,7 @@ impl Writer {
 struct Draft<'a> {
     records: &'a BTreeMap<String, Record>,
     done: &'a BTreeMap<String, Done>,
+    arrived: &'a BTreeMap<String, Arrived>,
     changes: Changes,
     seen: Vec<Seen>,
     now: SystemTime,
@@ -651,7 +813,7 @@ impl Draft<'_> {
             record.version = self.changes.version;
             self.seen.push(Seen {
                 version: record.version,
-                what: Ok(Arc::new(record.clone())),
+                what: What::Changed(Arc::new(record.clone())),
             });
             let mut next = record.clone();
             if !next.life.settle(self.now) {
@@ -666,13 +828,33 @@ impl Draft<'_> {
         vm
     }
 
-    fn remove(&mut self, record: &Record) {
+    fn remove(&mut self, record: &Record, what: What) {
         self.changes.version += 1;
         self.seen.push(Seen {
             version: self.changes.version,
-            what: Err(record.name.clone()),
+            what,
         });
         self.changes.records.insert(record.name.clone(), None);
+    }
+
+    /// From here on versions are greater than this one.
+    fn pass(&mut self, version: u64) {
+        self.changes.version = self.changes.version.max(version);
+    }
+
+    fn has_arrived(&self, migration: &str) -> bool {
+        match self.changes.arrived.get(migration) {
+            Some(edited) => edited.is_some(),
+            None => self.arrived.contains_key(migration),
+        }
+    }
+
+    /// All machines as they will be.
+    fn all(&self) -> impl Iterator<Item = &Record> {
+        let edited = self.changes.records.values().flatten();
+        let rest = self.records.iter();
+        let rest = rest.filter(|(name, _)| !self.changes.records.contains_key(*name));
+        edited.chain(rest.map(|(_, record)| record))
     }
 
     fn remember(&mut self, id: String, digest: &[u8], (vm, changed): &Answer) {
@@ -691,6 +873,12 @@ impl Draft<'_> {
 
 fn stopped() -> Status {
     Status::unavailable("the node's machines are being shut down")
+}
+
+fn too_many() -> Status {
+    Status::resource_exhausted(format!(
+        "that node has {MAX_MACHINES} machines: delete one first"
+    ))
 }
 
 pub(super) fn missing(name: &str) -> Status {

@@ -9,7 +9,7 @@ use blixard_rpc::{Code, Message, Result, Status, codec::Codec};
 use bytes::{Bytes, BytesMut};
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 
-use super::record::{Done, Record};
+use super::record::{Arrived, Done, Record};
 use crate::full::is_full;
 
 /// The records of a node, in one file that only one daemon opens at a time.
@@ -30,6 +30,8 @@ pub(super) struct Changes {
     pub(super) records: BTreeMap<String, Option<Record>>,
     /// Changes by request id; `None` are forgotten.
     pub(super) done: BTreeMap<String, Option<Done>>,
+    /// What came from other nodes, by migration; `None` are forgotten.
+    pub(super) arrived: BTreeMap<String, Option<Arrived>>,
     /// The version of the last change.
     pub(super) version: u64,
 }
@@ -39,6 +41,7 @@ pub(super) struct Changes {
 pub(super) struct Loaded {
     pub(super) records: BTreeMap<String, Record>,
     pub(super) done: BTreeMap<String, Done>,
+    pub(super) arrived: BTreeMap<String, Arrived>,
     pub(super) version: u64,
 }
 
@@ -102,6 +105,7 @@ fn open(path: &Path) -> Result<Database> {
             let writing = database.begin_write()?;
             writing.open_table(RECORDS)?;
             writing.open_table(DONE)?;
+            writing.open_table(ARRIVED)?;
             writing.open_table(COUNTERS)?;
             writing.commit()?;
             Ok(database)
@@ -158,6 +162,11 @@ fn read(database: &Database) -> Result<Loaded, Failure> {
         let done = decode(bytes.value(), id.value()).map_err(Failure::Message)?;
         loaded.done.insert(id.value().to_owned(), done);
     }
+    for entry in reading.open_table(ARRIVED)?.iter()? {
+        let (id, bytes) = entry?;
+        let arrived = decode(bytes.value(), id.value()).map_err(Failure::Message)?;
+        loaded.arrived.insert(id.value().to_owned(), arrived);
+    }
     let counters = reading.open_table(COUNTERS)?;
     loaded.version = counters.get(VERSION)?.map_or(0, |it| it.value());
     Ok(loaded)
@@ -166,26 +175,9 @@ fn read(database: &Database) -> Result<Loaded, Failure> {
 fn write(database: &Database, changes: &Changes) -> Result<(), Failure> {
     let writing = database.begin_write()?;
     {
-        let mut records = writing.open_table(RECORDS)?;
-        for (name, record) in &changes.records {
-            match record {
-                Some(record) => {
-                    let bytes = encode(record).map_err(Failure::Message)?;
-                    records.insert(name.as_str(), bytes.as_ref())?;
-                }
-                None => drop(records.remove(name.as_str())?),
-            }
-        }
-        let mut done = writing.open_table(DONE)?;
-        for (id, one) in &changes.done {
-            match one {
-                Some(one) => {
-                    let bytes = encode(one).map_err(Failure::Message)?;
-                    done.insert(id.as_str(), bytes.as_ref())?;
-                }
-                None => drop(done.remove(id.as_str())?),
-            }
-        }
+        put(writing.open_table(RECORDS)?, &changes.records)?;
+        put(writing.open_table(DONE)?, &changes.done)?;
+        put(writing.open_table(ARRIVED)?, &changes.arrived)?;
         writing
             .open_table(COUNTERS)?
             .insert(VERSION, changes.version)?;
@@ -194,13 +186,30 @@ fn write(database: &Database, changes: &Changes) -> Result<(), Failure> {
     Ok(())
 }
 
-fn encode(message: &impl Message) -> Result<BytesMut> {
+fn put<T: Message>(
+    mut table: redb::Table<'_, &'static str, &'static [u8]>,
+    changes: &BTreeMap<String, Option<T>>,
+) -> Result<(), Failure> {
+    for (key, value) in changes {
+        match value {
+            Some(value) => {
+                let bytes = encode(value).map_err(Failure::Message)?;
+                table.insert(key.as_str(), bytes.as_ref())?;
+            }
+            None => drop(table.remove(key.as_str())?),
+        }
+    }
+    Ok(())
+}
+
+/// As it is on disk, and as other nodes get it.
+pub(super) fn encode(message: &impl Message) -> Result<BytesMut> {
     let mut bytes = BytesMut::new();
     message.encode(Codec::Protobuf, &mut bytes)?;
     Ok(bytes)
 }
 
-fn decode<T: Message>(bytes: &[u8], key: &str) -> Result<T> {
+pub(super) fn decode<T: Message>(bytes: &[u8], key: &str) -> Result<T> {
     T::decode(Codec::Protobuf, Bytes::copy_from_slice(bytes)).map_err(|status| {
         Status::new(
             Code::DataLoss,
@@ -211,6 +220,7 @@ fn decode<T: Message>(bytes: &[u8], key: &str) -> Result<T> {
 
 const RECORDS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("machines");
 const DONE: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("requests");
+const ARRIVED: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("arrived");
 const COUNTERS: TableDefinition<'_, &str, u64> = TableDefinition::new("counters");
 const VERSION: &str = "version";
 

@@ -414,6 +414,134 @@ fn delays_stay_within_their_cap() {
     assert_eq!(delay(&RecoveryPolicy::default(), 0), None);
 }
 
+fn migration(mode: MigrationMode) -> Migration {
+    Migration {
+        id: "m".into(),
+        node: "there".into(),
+        mode,
+        ..Migration::default()
+    }
+}
+
+#[test]
+fn what_can_go_goes_live_if_it_runs_and_cold_if_it_does_not() {
+    use DesiredState as D;
+    use MigrationMode::{Cold, Live, Unspecified};
+    // The rows: what becomes of one that is asked to go somehow, live, cold; `-` is a refusal.
+    let table = [
+        (Running, D::Running, ["live", "live", "-"]),
+        (Created, D::Stopped, ["cold", "-", "cold"]),
+        (Stopped, D::Stopped, ["cold", "-", "cold"]),
+        (Failed, D::Stopped, ["cold", "-", "cold"]),
+        (Failed, D::Running, ["cold", "-", "cold"]),
+        (Running, D::Paused, ["-", "-", "-"]),
+        (Paused, D::Paused, ["-", "-", "-"]),
+        (Starting, D::Running, ["-", "-", "-"]),
+        (Stopping, D::Stopped, ["-", "-", "-"]),
+        (Stopping, Deleted, ["-", "-", "-"]),
+        (Deleting, Deleted, ["-", "-", "-"]),
+        (VmState::Unspecified, D::Running, ["-", "-", "-"]),
+        (Migrating, D::Running, ["-", "-", "-"]),
+    ];
+    for (state, desired, expected) in table {
+        for (mode, expected) in [Unspecified, Live, Cold].into_iter().zip(expected) {
+            let mut life = life(state, desired);
+            let found = match life.migrate(migration(mode), at(1)) {
+                Ok(changed) => {
+                    assert!(changed && life.state == Migrating);
+                    assert_eq!(life.action(), Some(Action::Send));
+                    match life.migration.as_ref().unwrap().mode {
+                        Live => "live",
+                        _ => "cold",
+                    }
+                }
+                Err(status) => {
+                    assert_eq!(status.code(), Code::FailedPrecondition);
+                    assert_eq!(life, self::life(state, desired));
+                    "-"
+                }
+            };
+            assert_eq!(found, expected, "{mode:?} in {state:?}, wanted {desired:?}");
+        }
+    }
+    // One that is to be started again is not taken away under that.
+    let mut waits = life(Failed, D::Running);
+    waits.recover_at = Some(at(9));
+    waits.migrate(migration(Cold), at(1)).unwrap_err();
+}
+
+/// Whoever sends has it until the other node has said that it has: nothing that is seen here meanwhile decides.
+#[test]
+fn what_was_offered_is_nobodys_until_the_other_node_has_said_so() {
+    let mut life = life(Running, DesiredState::Running);
+    assert!(life.migrate(migration(MigrationMode::Live), at(0)).unwrap());
+    let again = migration(MigrationMode::Unspecified);
+    assert!(!life.migrate(again, at(0)).unwrap(), "it is under way");
+    let mut elsewhere = migration(MigrationMode::Live);
+    elsewhere.node = "elsewhere".into();
+    life.migrate(elsewhere, at(0)).unwrap_err();
+
+    let mut cancelled = life.clone();
+    assert!(cancelled.cancel_migration(false).unwrap());
+    assert!(!cancelled.observe(Observation::Offered, None, at(1)));
+
+    assert!(life.observe(Observation::Offered, None, at(1)));
+    assert_eq!(life.action(), Some(Action::Ask));
+    let before = life.clone();
+    for seen in [
+        Observation::Running,
+        Observation::Paused(None),
+        Observation::Ended(because(Cause::GuestShutdown)),
+        Observation::Gone(because(Cause::Killed)),
+        Observation::Unreachable("so".into()),
+        Observation::Offered,
+        Observation::Received,
+        Observation::NotReceived("so".into()),
+    ] {
+        assert!(!life.observe(seen.clone(), None, at(2)), "{seen:?}");
+    }
+    assert!(!life.settle(at(2)));
+    life.cancel_migration(false).unwrap_err();
+    assert_eq!(life, before);
+    assert!(life.cancel_migration(true).unwrap());
+    assert!(life.observe(Observation::NotMoved("so".into()), None, at(3)));
+    assert_eq!((life.state, life.migration.clone()), (Running, None));
+    assert_eq!(life.reason.unwrap().cause, Cause::NotMoved);
+}
+
+#[test]
+fn what_comes_is_here_when_it_was_received_and_not_before() {
+    let receiving = || Life::receiving(migration(MigrationMode::Live), at(0));
+    let mut life = receiving();
+    assert_eq!(life.action(), Some(Action::Receive));
+    for seen in [
+        Observation::Running,
+        Observation::Gone(because(Cause::Killed)),
+        Observation::NotMoved("so".into()),
+    ] {
+        assert!(!life.observe(seen, None, at(1)));
+    }
+    assert!(life.observe(Observation::Received, None, at(1)));
+    assert_eq!(life.action(), Some(Action::Resume));
+    assert!(!life.observe(Observation::NotReceived("so".into()), None, at(1)));
+    assert!(life.observe(Observation::Running, None, at(2)));
+    assert_eq!((life.state, life.desired), (Running, DesiredState::Running));
+
+    let mut ended = receiving();
+    assert!(ended.observe(Observation::NotReceived("so".into()), None, at(1)));
+    assert_eq!(ended.action(), Some(Action::Remove));
+    assert!(!ended.observe(Observation::Received, None, at(2)));
+
+    let mut cold = Life::receiving(migration(MigrationMode::Cold), at(0));
+    assert!(cold.observe(Observation::Received, None, at(1)));
+    assert_eq!((cold.state, cold.desired), (Stopped, DesiredState::Stopped));
+    // One that came is lost like any other.
+    let mut lost = receiving();
+    lost.observe(Observation::Received, None, at(1));
+    assert!(lost.observe(Observation::Gone(because(Cause::Killed)), None, at(2)));
+    assert_eq!(lost.state, Failed);
+}
+
 /// A machine, its driver and the world, all at random: each step is one that there is, nothing is left without a way on, and what is
 /// wanted comes about once nobody interferes any more.
 #[test]
@@ -429,6 +557,7 @@ fn walks_at_random() {
         let mut life = Life::new(at(now));
         // Whether there is a process, as the driver knows it.
         let mut process = false;
+        let mut gone = false;
         let mut seen = life.state;
         let mut step = |life: &Life| {
             let took = (seen, Some(life.state));
@@ -462,10 +591,24 @@ fn walks_at_random() {
                     step(&life);
                 }
             }
+            if !calm && random.below(8) == 0 {
+                let before = life.clone();
+                let asked = match random.below(3) {
+                    0 => life.cancel_migration(random.below(2) == 0),
+                    1 => life.migrate(migration(MigrationMode::Live), at(now)),
+                    _ => life.migrate(migration(MigrationMode::Unspecified), at(now)),
+                };
+                match asked {
+                    Ok(changed) => assert_eq!(changed, before != life, "seed {seed}"),
+                    Err(_) => assert_eq!(before, life, "seed {seed}"),
+                }
+                step(&life);
+            }
             while life.settle(at(now)) {
                 step(&life);
             }
-            if !calm && process && random.below(6) == 0 {
+            // While it is on its way, what becomes of its process says nothing.
+            if !calm && process && life.migration.is_none() && random.below(6) == 0 {
                 let cause = [Cause::GuestShutdown, Cause::GuestPanic, Cause::Killed]
                     [random.below(3) as usize];
                 life.observe(Observation::Ended(because(cause)), policy.as_ref(), at(now));
@@ -504,6 +647,19 @@ fn walks_at_random() {
                     }
                     Observation::RecoveryDue
                 }
+                Some(Action::Send) if life.migration.as_ref().unwrap().cancelled => {
+                    Observation::NotMoved("so".into())
+                }
+                Some(Action::Send) => match random.below(2) {
+                    0 => Observation::Offered,
+                    _ => Observation::NotMoved("so".into()),
+                },
+                Some(Action::Ask) if random.below(2) == 0 => {
+                    gone = true;
+                    break;
+                }
+                Some(Action::Ask) => Observation::NotMoved("so".into()),
+                Some(Action::Receive) => panic!("seed {seed}: nobody sends it"),
                 Some(Action::Remove) => {
                     assert!(!process, "seed {seed}: removed under a process");
                     break;
@@ -515,6 +671,9 @@ fn walks_at_random() {
                 "seed {seed}: {life:?}"
             );
             step(&life);
+        }
+        if gone {
+            continue;
         }
         while life.settle(at(now)) {}
         assert_eq!(process, life.is_active(), "seed {seed}: {life:?}");

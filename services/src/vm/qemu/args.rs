@@ -92,11 +92,14 @@ pub(super) fn check(spec: &VmSpec, images: &Path) -> Result<()> {
 }
 
 /// The arguments for a machine.
+///
+/// A guest that comes from another process says what kind of machine it was in.
 pub(super) fn of(
     id: &MachineId,
     spec: &VmSpec,
     accelerator: Accelerator,
     images: &Path,
+    machine: Option<&str>,
 ) -> Result<Vec<OsString>> {
     check(spec, images)?;
     let mut arguments: Vec<OsString> = Vec::new();
@@ -106,7 +109,10 @@ pub(super) fn of(
     add(&[UUID, &id.uuid.to_string()]);
     add(&["-nodefaults", "-no-user-config", "-display", "none", "-S"]);
     add(&["-sandbox", SANDBOX]);
-    add(&["-machine", "q35"]);
+    add(&["-machine", machine.unwrap_or("q35")]);
+    if machine.is_some() {
+        add(&["-incoming", "defer"]);
+    }
     match accelerator {
         Accelerator::Kvm => add(&["-accel", "kvm", "-cpu", "host"]),
         // Its cache of translated code would take up to a GiB by default.
@@ -179,8 +185,20 @@ fn socket(id: &str, path: &str) -> String {
     format!("socket,id={id},path={path},server=on,wait=off")
 }
 
+/// The files of a machine that are only read: its kernel, its initrd, and disks.
+pub(super) fn files(spec: &VmSpec, images: &Path) -> Result<Vec<(String, PathBuf)>> {
+    let kernel = spec.kernel.iter();
+    let booted = kernel.flat_map(|kernel| [&kernel.kernel, &kernel.initrd]);
+    let booted = booted.filter(|name| !name.is_empty());
+    let disks = spec.disks.iter().filter(|disk| disk.read_only);
+    let names = booted.chain(disks.map(|disk| &disk.image));
+    names
+        .map(|name| Ok((name.clone(), image::find(images, name)?)))
+        .collect()
+}
+
 /// What the node has.
-fn memory() -> u64 {
+pub(in super::super) fn memory() -> u64 {
     let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"));
     let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());

@@ -5,19 +5,24 @@ use std::{
     io::{self, Read as _, Seek as _},
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use blixard_rpc::{Result, Status};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::UnixStream,
+    net::{UnixListener, UnixStream},
     time::{Instant, sleep_until, timeout},
 };
 use uuid::Uuid;
 
-use super::{patience::patiently, process::Process, qmp::Qmp};
+use super::{
+    form::Form,
+    patience::patiently,
+    process::Process,
+    qmp::{ANSWER, Qmp},
+};
 use crate::vm::{
     backend::{Guest, GuestEvent, GuestState},
     console::{Console, Heard},
@@ -28,6 +33,8 @@ use crate::vm::{
 pub(super) const QMP: &str = "qmp";
 /// The socket of the console, in the folder of the machine.
 pub(super) const CONSOLE: &str = "console";
+/// The socket by which a guest goes, or comes; in the folder of the machine.
+pub(super) const WIRE: &str = "wire";
 /// What QEMU says of itself, in the folder of the machine.
 pub(super) const LOG: &str = "log";
 
@@ -57,6 +64,10 @@ pub struct QemuGuest {
     ended: Option<Reason>,
     /// The last error of a disk: QEMU holds the guest for it.
     disk_error: Option<String>,
+    /// When the guest was held last.
+    held: Option<SystemTime>,
+    /// Whether its guest still comes from another process.
+    comes: bool,
 }
 
 impl QemuGuest {
@@ -98,6 +109,8 @@ impl QemuGuest {
             trim: now + TRIM,
             ended: None,
             disk_error: None,
+            held: None,
+            comes: false,
         })
     }
 
@@ -107,16 +120,29 @@ impl QemuGuest {
     }
 
     async fn command(&mut self, name: &str) -> Result<Value> {
+        self.command_with(name, Value::Null).await
+    }
+
+    async fn command_with(&mut self, name: &str, arguments: Value) -> Result<Value> {
         let Some(qmp) = &mut self.qmp else {
             return Err(Status::unavailable(self.silent()));
         };
-        let done = qmp.command(name, Value::Null).await;
+        let done = qmp.command(name, arguments).await;
         done.map_err(|error| {
             if error.kind() == io::ErrorKind::TimedOut {
                 self.qmp = None;
             }
             Status::unavailable(format!("{name} failed: {error}")).with_source(error)
         })
+    }
+
+    async fn capabilities(&mut self, names: &[&str]) -> Result<()> {
+        let on = |name: &&str| json!({ "capability": name, "state": true });
+        let all: Vec<Value> = names.iter().map(on).collect();
+        let all = json!({ "capabilities": all });
+        self.command_with("migrate-set-capabilities", all)
+            .await
+            .map(drop)
     }
 
     fn silent(&self) -> String {
@@ -133,7 +159,20 @@ impl QemuGuest {
         match event["event"].as_str()? {
             "RESUME" => Some(GuestEvent::Running),
             // Whatever ends a guest holds it as well.
-            "STOP" if self.ended.is_none() => Some(GuestEvent::Paused(self.disk_error.take())),
+            "STOP" if self.ended.is_none() => {
+                self.held = Some(SystemTime::now());
+                Some(GuestEvent::Paused(self.disk_error.take()))
+            }
+            "MIGRATION" => match data["status"].as_str()? {
+                "completed" if self.comes => {
+                    self.comes = false;
+                    Some(GuestEvent::Received)
+                }
+                "completed" => Some(GuestEvent::Sent(self.held.unwrap_or_else(SystemTime::now))),
+                // One that cannot be taken in ends its process.
+                "failed" if !self.comes => Some(GuestEvent::NotSent),
+                _ => None,
+            },
             "BLOCK_IO_ERROR" => {
                 self.disk_error = Some(format!(
                     "disk {}: {} failed: {}; mend that, then resume",
@@ -183,6 +222,8 @@ impl QemuGuest {
 }
 
 impl Guest for QemuGuest {
+    type Wire = UnixStream;
+
     fn process(&self) -> &VmProcess {
         self.process.identity()
     }
@@ -209,6 +250,80 @@ impl Guest for QemuGuest {
 
     fn kill(&mut self) {
         self.process.kill();
+    }
+
+    async fn form(&mut self) -> Result<String> {
+        let machine = json!({ "path": "/machine", "property": "type" });
+        let machine = self.command_with("qom-get", machine).await?;
+        let machine = machine.as_str().unwrap_or_default();
+        let kvm = self.command("query-kvm").await?;
+        let form = Form {
+            machine: machine.trim_end_matches("-machine").to_owned(),
+            kvm: kvm["enabled"].as_bool().unwrap_or(false),
+        };
+        Ok(form.write())
+    }
+
+    async fn send(&mut self) -> Result<UnixStream> {
+        let failed = |error: io::Error| {
+            Status::unavailable(format!("there can be no socket to send by: {error}"))
+        };
+        self.capabilities(&["events", "auto-converge"]).await?;
+        let limits = json!({
+            "max-bandwidth": MAX_BANDWIDTH,
+            "downtime-limit": DOWNTIME.as_millis() as u64,
+        });
+        self.command_with("migrate-set-parameters", limits).await?;
+        let listener = listen_at(&self.place.folder, WIRE).map_err(failed)?;
+        let to = json!({ "uri": format!("unix:{WIRE}") });
+        self.command_with("migrate", to).await?;
+        let accepted = patiently(ANSWER, listener.accept()).await;
+        let accepted = accepted.ok_or_else(|| Status::unavailable(self.silent()))?;
+        // Nobody else needs to find it.
+        let _ = fs::remove_file(self.place.folder.join(WIRE));
+        accepted.map(|(stream, _)| stream).map_err(failed)
+    }
+
+    async fn stay(&mut self) -> Result<Option<String>> {
+        let sent = self.command("query-migrate").await?;
+        let why = match sent["status"].as_str() {
+            Some("failed") => Some(
+                sent["error-desc"]
+                    .as_str()
+                    .unwrap_or("QEMU does not say")
+                    .to_owned(),
+            ),
+            _ => None,
+        };
+        self.command("migrate_cancel").await?;
+        let until = Instant::now() + ANSWER;
+        loop {
+            let sent = self.command("query-migrate").await?;
+            match sent["status"].as_str() {
+                None | Some("none" | "completed" | "failed" | "cancelled") => break,
+                Some(_) if Instant::now() < until => tokio::time::sleep(POLL).await,
+                Some(other) => {
+                    return Err(Status::unavailable(format!(
+                        "QEMU does not end its migration, which is {other}"
+                    )));
+                }
+            }
+        }
+        // One that has ended meanwhile cannot, and says so by its state.
+        let status = self.command("query-status").await?;
+        if let Some("postmigrate" | "finish-migrate" | "paused") = status["status"].as_str() {
+            self.command("cont").await?;
+        }
+        Ok(why)
+    }
+
+    async fn take_in(&mut self) -> Result<UnixStream> {
+        self.capabilities(&["events"]).await?;
+        self.comes = true;
+        let from = json!({ "uri": format!("unix:{WIRE}") });
+        self.command_with("migrate-incoming", from).await?;
+        let stream = connect_to(&self.place.folder, WIRE).await;
+        stream.map_err(|error| Status::unavailable(format!("QEMU takes nothing in: {error}")))
     }
 
     async fn state(&mut self) -> GuestState {
@@ -416,6 +531,21 @@ async fn connect_to(folder: &Path, name: &str) -> io::Result<UnixStream> {
     UnixStream::connect(format!("/proc/self/fd/{number}/{name}")).await
 }
 
+/// Listens at a socket in a folder; one that was there before is gone.
+fn listen_at(folder: &Path, name: &str) -> io::Result<UnixListener> {
+    let path = folder.join(name);
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    if path.as_os_str().len() < MAX_SOCKET_NAME {
+        return UnixListener::bind(path);
+    }
+    let open = fs::File::open(folder)?;
+    let number = std::os::fd::AsRawFd::as_raw_fd(&open);
+    UnixListener::bind(format!("/proc/self/fd/{number}/{name}"))
+}
+
 /// Reads and types at a console, beside everything else, until either end is dropped. QEMU talks with one at a time: whoever comes next
 /// waits for that.
 fn console(stream: UnixStream, heard: Heard) -> Arc<Console> {
@@ -486,6 +616,10 @@ const LAST_WORDS: Duration = Duration::from_millis(200);
 /// How long the name of a socket may be, with its closing zero.
 const MAX_SOCKET_NAME: usize = 108;
 const MAX_SAID: u64 = 1024;
+/// A guest is sent as fast as the network takes it.
+const MAX_BANDWIDTH: u64 = 10 << 30;
+/// So long QEMU may hold a guest for what is left of it.
+const DOWNTIME: Duration = Duration::from_millis(100);
 /// How often a log is looked at, and how long it may be then.
 const TRIM: Duration = Duration::from_secs(5);
 const MAX_LOG_BYTES: u64 = 1 << 20;

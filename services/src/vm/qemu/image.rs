@@ -7,6 +7,9 @@ use std::{
 };
 
 use blixard_rpc::{Result, Status};
+use bytes::Bytes;
+
+use crate::vm::messages::TransferFile;
 
 /// The longest name of an image.
 const MAX_NAME_BYTES: usize = 512;
@@ -44,6 +47,20 @@ pub(super) fn find(images: &Path, name: &str) -> Result<PathBuf> {
         )));
     }
     Ok(path)
+}
+
+/// What a file is known by on another node. It reads all of it.
+pub(super) fn hash(name: String, path: &Path) -> Result<TransferFile> {
+    let unread = |error| Status::unavailable(format!("{name:?} cannot be read: {error}"));
+    let mut file = File::open(path).map_err(unread)?;
+    let mut hasher = blake3::Hasher::new();
+    let size_bytes = std::io::copy(&mut file, &mut hasher).map_err(unread)?;
+    let hash = Bytes::copy_from_slice(hasher.finalize().as_bytes());
+    Ok(TransferFile {
+        name,
+        size_bytes,
+        hash,
+    })
 }
 
 /// Refuses what is no qcow2, and what would have QEMU open another file or ask for a key.

@@ -4,6 +4,7 @@
 //! that there is no process, even one that nobody came to record.
 
 mod args;
+mod form;
 mod guest;
 mod image;
 mod patience;
@@ -29,13 +30,14 @@ use tokio::{
 use uuid::Uuid;
 
 use self::{
+    form::Form,
     guest::{Place, Refused},
     process::Process,
 };
 use super::{
     backend::{Adoption, Guest as _, GuestEvent, Hypervisor, MachineId},
     console::Heard,
-    messages::{ResetPolicy, VmProcess, VmSpec},
+    messages::{ResetPolicy, TransferFile, VmProcess, VmSpec},
 };
 
 pub use guest::QemuGuest;
@@ -154,9 +156,11 @@ impl Qemu {
         }
     }
 
-    async fn start(&self, id: &MachineId, spec: &VmSpec) -> Result<QemuGuest> {
+    async fn start(&self, id: &MachineId, spec: &VmSpec, form: Option<&str>) -> Result<QemuGuest> {
         let accelerator = self.accelerator().await?;
-        let arguments = args::of(id, spec, accelerator, &self.config.images)?;
+        let machine = form.map(|form| Form::read(form, accelerator)).transpose()?;
+        let images = &self.config.images;
+        let arguments = args::of(id, spec, accelerator, images, machine)?;
         let folder = self.folder(id.uuid);
         let failed = |what: &str, error: io::Error| {
             Status::new(
@@ -175,7 +179,7 @@ impl Qemu {
             ))
         })?;
         let log = (|| {
-            for old in [guest::QMP, guest::CONSOLE] {
+            for old in [guest::QMP, guest::CONSOLE, guest::WIRE] {
                 remove_file(&folder.join(old))?;
             }
             let log = folder.join(guest::LOG);
@@ -314,7 +318,24 @@ impl Hypervisor for Qemu {
     }
 
     async fn launch(&self, id: &MachineId, spec: &VmSpec) -> Result<QemuGuest> {
-        self.start(id, spec).await
+        self.start(id, spec, None).await
+    }
+
+    async fn receive(&self, id: &MachineId, spec: &VmSpec, form: &str) -> Result<QemuGuest> {
+        self.start(id, spec, Some(form)).await
+    }
+
+    async fn files(&self, spec: &VmSpec) -> Result<Vec<TransferFile>> {
+        let files = args::files(spec, &self.config.images)?;
+        let hashed = tokio::task::spawn_blocking(move || {
+            files
+                .into_iter()
+                .map(|(name, path)| image::hash(name, &path))
+                .collect()
+        });
+        hashed
+            .await
+            .map_err(|error| Status::internal("files were not hashed").with_source(error))?
     }
 
     async fn adopt(

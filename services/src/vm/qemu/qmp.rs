@@ -120,4 +120,4 @@ fn other(message: String) -> io::Error {
 
 const MAX_LINE_BYTES: usize = 1 << 20;
 /// How long QEMU has for an answer; it answers at once, or not at all.
-const ANSWER: Duration = Duration::from_secs(5);
+pub(super) const ANSWER: Duration = Duration::from_secs(5);
