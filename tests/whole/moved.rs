@@ -9,11 +9,11 @@ use std::{
 };
 
 use blixard_raft_cluster::{load::Load, show::check};
-use blixard_rpc::{CallOptions, Channel};
+use blixard_rpc::{CallOptions, Channel, Code};
 use blixard_services::{
     node::{NodeHealth, NodeHealthClient},
     status::{NodeStatus, NodeStatusClient},
-    vm::{Change, KernelBoot, VmSpec, VmState, Vms, VmsClient},
+    vm::{Change, KernelBoot, MigrationMode, VmSpec, VmState, Vms, VmsClient},
 };
 use blixard_tests::tools::installed;
 use tokio::task::JoinSet;
@@ -78,6 +78,52 @@ async fn a_cluster_moves_from_grpc_to_iroh_and_loses_nothing() {
         .unwrap();
     println!("{written} writes, none lost");
     assert!(written > 100, "too little to say anything");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_machine_goes_to_another_node_over_grpc_and_back_over_iroh() {
+    if !installed("qemu-system-x86_64") {
+        return;
+    }
+    let cluster = Cluster::start("travels", 2).await;
+    let vms = |id| VmsClient::new(cluster.admin.channels[&id].clone()).with(patience());
+    let web = || "web".to_owned();
+    let (first, second) = (vms(1), vms(2));
+    first
+        .create(web(), nano(), Change::default())
+        .await
+        .unwrap();
+    first.start(web(), Change::default()).await.unwrap();
+    until(&first, VmState::Running).await;
+    let process = |vm: blixard_services::vm::Vm| vm.process.unwrap().pid;
+    let before = process(first.get(web()).await.unwrap().vm);
+    for (from, to, there, over) in [
+        (&first, "2", &second, "grpc"),
+        (&second, "1", &first, "iroh"),
+    ] {
+        if over == "iroh" {
+            for member in &cluster.layout.members {
+                cluster.move_over(member.id, &[VM], "iroh", "grpc").await;
+            }
+        }
+        let nowhere = from.migrate(web(), "7".into(), MigrationMode::Live, Change::default());
+        let status = nowhere.await.unwrap_err();
+        assert_eq!(status.code(), Code::NotFound, "{status}");
+        let migrate = from.migrate(web(), to.into(), MigrationMode::Live, Change::default());
+        migrate.await.unwrap();
+        let gone = async {
+            while !from.list(String::new()).await.unwrap().vms.is_empty() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        patiently(gone).await;
+        until(there, VmState::Running).await;
+        let receiver = to.parse().unwrap();
+        assert!(cluster.count(receiver, &series(VM, over)).await > 0);
+    }
+    let after = process(first.get(web()).await.unwrap().vm);
+    assert_ne!(before, after, "it was never away");
+    first.delete(web(), true, Change::default()).await.unwrap();
 }
 
 impl Cluster {
@@ -212,17 +258,7 @@ async fn live(channel: Channel, stop: Arc<AtomicBool>, count: Arc<AtomicU64>) {
     let vms = VmsClient::new(channel).with(patience());
     let name = || "web".to_owned();
     while !stop.load(Relaxed) {
-        let kernel = KernelBoot {
-            kernel: "nano.elf".into(),
-            ..KernelBoot::default()
-        };
-        let spec = VmSpec {
-            cpus: 1,
-            memory_bytes: 32 << 20,
-            kernel: Some(kernel),
-            ..VmSpec::default()
-        };
-        let created = vms.create(name(), spec, Change::default()).await.unwrap();
+        let created = vms.create(name(), nano(), Change::default()).await.unwrap();
         assert!(
             created.changed,
             "one call was made twice, or a machine has stayed"
@@ -241,6 +277,20 @@ async fn live(channel: Channel, stop: Arc<AtomicBool>, count: Arc<AtomicU64>) {
         };
         patiently(gone).await;
         count.fetch_add(1, Relaxed);
+    }
+}
+
+/// The tiny guest.
+fn nano() -> VmSpec {
+    let kernel = KernelBoot {
+        kernel: "nano.elf".into(),
+        ..KernelBoot::default()
+    };
+    VmSpec {
+        cpus: 1,
+        memory_bytes: 32 << 20,
+        kernel: Some(kernel),
+        ..VmSpec::default()
     }
 }
 

@@ -1,16 +1,20 @@
 //! [`NodeConfig`]: what a file says of a node. What it says of transports is [`RunnerConfig`]'s.
 
 use std::{
-    error::Error,
     fs,
     net::SocketAddr,
     path::{Path, PathBuf},
 };
 
+use blixard_raft_cluster::node::Failure;
 use blixard_raft_transport::Member;
 use blixard_rpc::{
+    Result,
     runner::{Mode, RunnerConfig, Transport},
-    transport::iroh::{EndpointAddr, EndpointId},
+    transport::{
+        grpc::GrpcPeer,
+        iroh::{EndpointAddr, EndpointId, IrohPeer},
+    },
 };
 use serde::{Deserialize, de::IgnoredAny};
 
@@ -136,7 +140,7 @@ impl NodeConfig {
     ///
     /// # Errors
     /// What is wrong with it, and where.
-    pub fn load(file: &Path) -> Result<Self, Box<dyn Error + Send + Sync>> {
+    pub fn load(file: &Path) -> Result<Self, Failure> {
         let runner = RunnerConfig::load_beside(Some(file), "BLIXARD_NODE", &OWN)?;
         let name = file.display();
         let text = fs::read_to_string(file).map_err(|error| format!("{name}: {error}"))?;
@@ -203,17 +207,31 @@ impl MemberSettings {
         }
     }
 
+    /// Where it is over iroh.
+    #[must_use]
+    pub fn iroh_peer(&self) -> Option<IrohPeer> {
+        let address = self.iroh?;
+        Some(EndpointAddr::new(self.key).with_ip_addr(address).into())
+    }
+
+    /// Where it is over gRPC.
+    ///
+    /// # Errors
+    /// If that is no address.
+    pub fn grpc_peer(&self) -> Result<Option<GrpcPeer>> {
+        self.grpc.as_ref().map(|it| it.parse()).transpose()
+    }
+
     /// The member as the transport knows it.
     ///
     /// # Errors
     /// An address that is none.
-    pub fn member(&self) -> Result<Member, Box<dyn Error + Send + Sync>> {
+    pub fn member(&self) -> Result<Member> {
         let mut member = Member::new(self.id).key(*self.key.as_bytes());
-        if let Some(address) = self.iroh {
-            member = member.iroh(EndpointAddr::new(self.key).with_ip_addr(address));
+        if let Some(peer) = self.iroh_peer() {
+            member = member.iroh(peer);
         }
-        if let Some(address) = &self.grpc {
-            let peer = address.parse::<blixard_rpc::transport::grpc::GrpcPeer>()?;
+        if let Some(peer) = self.grpc_peer()? {
             member = member.grpc(peer);
         }
         Ok(member)

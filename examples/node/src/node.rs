@@ -1,6 +1,6 @@
 //! One node: its files, its services, and what it is told while it runs.
 
-use std::{fs, path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fs, path::Path, sync::Arc, time::Duration};
 
 use blixard_raft_cluster::{
     api::NodeServer,
@@ -9,10 +9,10 @@ use blixard_raft_cluster::{
 };
 use blixard_raft_transport::{Network, Transport, TransportConfig};
 use blixard_rpc::{
-    Router,
+    Channel, Pool, Router, Status,
     middleware::Measure,
     observe::Metrics,
-    runner::Running,
+    runner::{DualChannel, Running},
     transport::{
         grpc::{ClientTls, GrpcConnector},
         iroh::{Endpoint, IrohConnector},
@@ -22,7 +22,7 @@ use blixard_services::{
     auth::{Access, Peers, Policy, Role},
     node::{Components, Condition, Storage, Watched, Weight},
     status::{Connections, StatusReports},
-    vm::{Qemu, QemuConfig, VmHost, backend::Hypervisor},
+    vm::{HostConfig, Qemu, QemuConfig, VmHost, backend::Hypervisor},
 };
 use iroh_metrics::Registry;
 use tokio::signal::unix::{SignalKind, signal};
@@ -97,7 +97,8 @@ impl Node {
         } else {
             None
         };
-        let transport = transport(&config, endpoint.as_ref())?;
+        let dialler = Dialler::new(&config, endpoint.as_ref())?;
+        let transport = dialler.transport(&config)?;
 
         // What it does.
         let addresses = config.members.iter().map(|it| {
@@ -113,7 +114,15 @@ impl Node {
             Some(vm) => {
                 let mut qemu = QemuConfig::new(data);
                 (qemu.binary, qemu.images) = (vm.binary.clone(), vm.images.clone());
-                Some(VmHost::open(data, Qemu::open(qemu)?).await?)
+                let channels = dialler.channels(&config)?;
+                let nodes = HostConfig::default().nodes(move |name| {
+                    let channel = channels.get(name).cloned();
+                    channel.ok_or_else(|| {
+                        let known: Vec<_> = channels.keys().collect();
+                        Status::not_found(format!("no node {name:?}: this one knows {known:?}"))
+                    })
+                });
+                Some(VmHost::open_with(data, Qemu::open(qemu)?, nodes).await?)
             }
             None => None,
         };
@@ -223,38 +232,74 @@ impl Node {
     }
 }
 
-/// How the other members are called.
-fn transport(config: &NodeConfig, endpoint: Option<&Endpoint>) -> Result<Transport, Failure> {
-    let mut network = Network::new();
-    if let Some(endpoint) = endpoint {
-        network = network.iroh(IrohConnector::new(endpoint.clone()));
+/// By what the other members are called: over iroh, gRPC or both.
+struct Dialler {
+    iroh: Option<IrohConnector>,
+    grpc: Option<GrpcConnector>,
+}
+
+impl Dialler {
+    fn new(config: &NodeConfig, endpoint: Option<&Endpoint>) -> Result<Self, Failure> {
+        let tls = config.runner.grpc.as_ref().and_then(|it| it.tls.as_ref());
+        let mut grpc = None;
+        if let Some(tls) = tls
+            && let Some(authorities) = &tls.client_authorities_file
+        {
+            let read = |path: &Path| {
+                fs::read(path).map_err(|error| format!("{}: {error}", path.display()))
+            };
+            let (authorities, key) = (read(authorities)?, read(&tls.key_file)?);
+            let certificate = read(&tls.certificate_file)?;
+            let tls = ClientTls::mutual(&authorities, &certificate, &key)?;
+            grpc = Some(GrpcConnector::new().tls(tls));
+        }
+        Ok(Self {
+            iroh: endpoint.map(|it| IrohConnector::new(it.clone())),
+            grpc,
+        })
     }
-    if let Some(tls) = config
-        .runner
-        .grpc
-        .as_ref()
-        .and_then(|grpc| grpc.tls.as_ref())
-        && let Some(authorities) = &tls.client_authorities_file
-    {
-        let read =
-            |path: &Path| fs::read(path).map_err(|error| format!("{}: {error}", path.display()));
-        let (authorities, certificate, key) = (
-            read(authorities)?,
-            read(&tls.certificate_file)?,
-            read(&tls.key_file)?,
-        );
-        let tls = ClientTls::mutual(&authorities, &certificate, &key)?;
-        network = network.grpc(GrpcConnector::new().tls(tls));
+
+    /// How the members of the cluster are called for Raft.
+    fn transport(&self, config: &NodeConfig) -> Result<Transport, Failure> {
+        let mut network = Network::new();
+        if let Some(iroh) = &self.iroh {
+            network = network.iroh(iroh.clone());
+        }
+        if let Some(grpc) = &self.grpc {
+            network = network.grpc(grpc.clone());
+        }
+        let mut to = TransportConfig::new(config.raft.cluster.clone(), config.node.id);
+        to.mode = config.carry();
+        to.election_timeout = Duration::from_millis(config.raft.election_timeout_ms);
+        to.snapshot.directory = config.node.data.join("incoming");
+        let transport = Transport::new(to, network)?;
+        for member in &config.members {
+            transport.set_member(member.member()?)?;
+        }
+        Ok(transport)
     }
-    let mut to = TransportConfig::new(config.raft.cluster.clone(), config.node.id);
-    to.mode = config.carry();
-    to.election_timeout = Duration::from_millis(config.raft.election_timeout_ms);
-    to.snapshot.directory = config.node.data.join("incoming");
-    let transport = Transport::new(to, network)?;
-    for member in &config.members {
-        transport.set_member(member.member()?)?;
+
+    /// A channel to each other member, by its number, for all other calls. It follows a service that has moved.
+    fn channels(&self, config: &NodeConfig) -> Result<BTreeMap<String, Channel>, Failure> {
+        let iroh = self.iroh.clone().map(Pool::new);
+        let grpc = self.grpc.clone().map(Pool::new);
+        let others = config.members.iter().filter(|it| it.id != config.node.id);
+        let mut channels = BTreeMap::new();
+        for member in others {
+            let iroh = iroh.as_ref().zip(member.iroh_peer());
+            let iroh = iroh.map(|(pool, peer)| pool.channel(peer));
+            let grpc = grpc.as_ref().zip(member.grpc_peer()?);
+            let grpc = grpc.map(|(pool, peer)| pool.channel(peer));
+            let channel = match (iroh, grpc) {
+                (Some(iroh), Some(grpc)) => Channel::new(DualChannel::new(iroh, grpc)),
+                (Some(iroh), None) => Channel::new(iroh),
+                (None, Some(grpc)) => Channel::new(grpc),
+                (None, None) => continue,
+            };
+            channels.insert(member.id.to_string(), channel);
+        }
+        Ok(channels)
     }
-    Ok(transport)
 }
 
 /// Has all parts of the node looked at.
