@@ -4,8 +4,8 @@ use std::{fs, os::unix::fs::symlink};
 
 use blixard_rpc::{Code, Status};
 use blixard_services::vm::{
-    Change, Disk, DiskFormat, HealthCheck, KernelBoot, MAX_REQUEST_ID_BYTES, PortForward, Probe,
-    RecoveryPolicy, Vm, VmSpec, VmState, Vms,
+    Change, Disk, DiskFormat, HealthCheck, HostConfig, KernelBoot, MAX_REQUEST_ID_BYTES,
+    PortForward, Probe, RecoveryPolicy, Vm, VmSpec, VmState, Vms,
 };
 use blixard_tests::net::soon;
 
@@ -552,4 +552,45 @@ async fn health_checks_and_recoveries() {
         vms.set_recovery("a".into(), none, change()).await,
         Code::InvalidArgument,
     );
+}
+
+/// What the machines of a node have together is bounded, and what stops makes room.
+#[tokio::test]
+async fn memory() {
+    if !blixard_tests::tools::installed(crate::node::QEMU) {
+        return;
+    }
+    let folder = crate::node::Folder::new();
+    let (config, host) = (folder.config(), HostConfig::default());
+    let node = Node::hosted(folder, config, host.memory_bytes(100 << 20)).await;
+    let vms = &node.vms;
+    let start = async |name: &str| soon(vms.start(name.into(), change())).await;
+    for name in ["a", "b", "c", "d"] {
+        soon(vms.create(name.into(), nano(), change()))
+            .await
+            .unwrap();
+    }
+    for name in ["a", "b", "c"] {
+        start(name).await.unwrap();
+    }
+    let before = vms.get("d".into()).await.unwrap();
+    let said = refused(start("d").await, Code::ResourceExhausted);
+    assert!(said.contains("d needs 32 MiB"), "{said}");
+    assert!(said.contains("of the 100 MiB"), "{said}");
+    assert!(
+        said.contains("96 are taken: stop or move another"),
+        "{said}"
+    );
+    assert_eq!(vms.get("d".into()).await.unwrap(), before);
+    // One that has it already is started once more.
+    assert!(!start("a").await.unwrap().changed);
+    until(vms, "a", VmState::Running).await;
+    let zero = Some(std::time::Duration::ZERO);
+    soon(vms.restart("a".into(), zero, change())).await.unwrap();
+    until(vms, "b", VmState::Running).await;
+    soon(vms.stop("b".into(), zero, change())).await.unwrap();
+    until(vms, "b", VmState::Stopped).await;
+    start("d").await.unwrap();
+    until(vms, "d", VmState::Running).await;
+    refused(start("b").await, Code::ResourceExhausted);
 }

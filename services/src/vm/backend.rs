@@ -38,6 +38,9 @@ pub trait Hypervisor: Send + Sync + 'static {
     /// Why not, and what to do about it.
     fn ready(&self) -> impl Future<Output = Result<()>> + Send;
 
+    /// How much memory its machines may have together on this node, if nobody says.
+    fn memory_bytes(&self) -> u64;
+
     /// Starts the process of a machine; its guest does not run until it is [resumed](Guest::resume).
     ///
     /// A machine has one process at most, whatever befalls the daemon: if there is one already, nothing is started.

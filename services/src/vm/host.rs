@@ -52,6 +52,7 @@ impl<H> Clone for VmHost<H> {
 #[derive(Debug, Default)]
 pub struct HostConfig {
     nodes: Nodes,
+    memory_bytes: Option<u64>,
 }
 
 impl HostConfig {
@@ -64,6 +65,14 @@ impl HostConfig {
         reach: impl Fn(&str) -> Result<Channel> + Send + Sync + 'static,
     ) -> Self {
         self.nodes = Nodes::new(reach);
+        self
+    }
+
+    /// How much memory the machines that run may have together: one that does not fit is not started, and none comes from another node.
+    /// Without it, what the hypervisor says: QEMU leaves the system an eighth of the node's memory, and at most a GiB.
+    #[must_use]
+    pub const fn memory_bytes(mut self, bytes: u64) -> Self {
+        self.memory_bytes = Some(bytes);
         self
     }
 }
@@ -112,9 +121,11 @@ impl<H: Hypervisor> VmHost<H> {
             ))
         })?;
         let (sender, mut kept) = mpsc::unbounded_channel();
+        let memory = config.memory_bytes;
+        let memory = memory.unwrap_or_else(|| hypervisor.memory_bytes());
         let shared = Shared {
             hypervisor: Arc::new(hypervisor),
-            records: Records::open(folder.join(FILE), sender).await?,
+            records: Records::open(folder.join(FILE), memory, sender).await?,
             consoles: Consoles::default(),
             nodes: config.nodes,
             arrivals: Arrivals::default(),

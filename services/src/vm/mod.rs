@@ -72,7 +72,7 @@ pub use qemu::{Accelerator, Qemu, QemuConfig};
 #[cfg(feature = "vm-host")]
 pub use records::{
     MAX_ARRIVED, MAX_CHANGES_KEPT, MAX_MACHINES, MAX_REQUEST_ID_BYTES, MAX_REQUESTS_KEPT,
-    REQUESTS_KEPT_FOR,
+    MAX_REQUESTS_KEPT_BYTES, REQUESTS_KEPT_FOR,
 };
 #[cfg(feature = "vm-host")]
 pub use valid::{

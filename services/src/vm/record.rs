@@ -8,7 +8,8 @@ use uuid::Uuid;
 use super::{
     machine::{Life, Observation},
     messages::{
-        HealthCheckStatus, Migration, RecoveryPolicy, Vm, VmHealth, VmProcess, VmSpec, VmState,
+        HealthCheckStatus, Migration, MigrationMode, RecoveryPolicy, Vm, VmHealth, VmProcess,
+        VmSpec, VmState,
     },
 };
 
@@ -70,6 +71,13 @@ impl Record {
                 version: sent.version.max(self.version),
                 ..sent
             })
+    }
+
+    /// Whether it has, or is to have, a process, and with it memory.
+    pub(super) fn needs_memory(&self) -> bool {
+        let cold = |it: &Migration| it.mode == MigrationMode::Cold;
+        let rests = self.life.migration.as_ref().is_some_and(cold);
+        self.life.is_active() && !rests || self.life.recover_at.is_some()
     }
 
     /// What others see of it.

@@ -16,13 +16,15 @@ use super::{
     machine::Observation,
     messages::{Change, Migration, MigrationPhase, Vm, VmEvent, VmMoved, WatchResponse},
     record::{Arrived, Done, Record},
-    store::{Changes, Loaded, Store},
+    store::{self, Changes, Loaded, Store},
 };
 
 /// How long the answer to a change with a request id is kept.
 pub const REQUESTS_KEPT_FOR: Duration = Duration::from_secs(60 * 60);
 /// The most request ids that are kept; beyond it the oldest are forgotten.
 pub const MAX_REQUESTS_KEPT: usize = 10_000;
+/// The most bytes of answers that are kept for them; beyond it the oldest are forgotten.
+pub const MAX_REQUESTS_KEPT_BYTES: usize = 8 << 20;
 /// The longest request id.
 pub const MAX_REQUEST_ID_BYTES: usize = 64;
 /// The most machines of a node.
@@ -37,6 +39,8 @@ pub const MAX_CHANGES_KEPT: usize = 4096;
 pub(super) struct Records {
     edits: mpsc::Sender<Edit>,
     shared: Arc<Shared>,
+    /// How much memory the machines may have together.
+    memory_bytes: u64,
 }
 
 impl fmt::Debug for Records {
@@ -101,10 +105,12 @@ impl Records {
     /// Opens the store, and begins. Machines that are there, and each that is created later, go to `kept`.
     pub(super) async fn open(
         path: std::path::PathBuf,
+        memory_bytes: u64,
         kept: mpsc::UnboundedSender<Kept>,
     ) -> Result<Self> {
         let (store, loaded) = blocking(move || Store::open(&path)).await??;
-        let (records, writer, edits) = Self::new(store, loaded, kept);
+        let (mut records, writer, edits) = Self::new(store, loaded, kept);
+        records.memory_bytes = memory_bytes;
         tokio::spawn(writer.run(edits));
         Ok(records)
     }
@@ -140,7 +146,9 @@ impl Records {
         let mut order: Vec<(SystemTime, String)> =
             done.iter().map(|(id, it)| (it.at, id.clone())).collect();
         order.sort();
+        let done_bytes = done.values().map(size).sum();
         let writer = Writer {
+            done_bytes,
             store: Some(store),
             records,
             done,
@@ -153,7 +161,12 @@ impl Records {
             closing: None,
         };
         let (edits, receiver) = mpsc::channel(EDITS_QUEUED);
-        (Self { edits, shared }, writer, receiver)
+        let records = Self {
+            edits,
+            shared,
+            memory_bytes: u64::MAX,
+        };
+        (records, writer, receiver)
     }
 
     /// Makes a change that somebody asks for: once for its request id, and only at the version that it names.
@@ -178,6 +191,7 @@ impl Records {
         }
         let digest = Uuid::new_v5(&Uuid::NAMESPACE_OID, format!("{name}\0{asked}").as_bytes());
         let name = name.to_owned();
+        let memory_bytes = self.memory_bytes;
         self.edit(Box::new(move |draft| {
             let digest = digest.into_bytes();
             if let Some(done) = draft.done(&request_id).filter(|_| !request_id.is_empty()) {
@@ -207,6 +221,12 @@ impl Records {
                 if draft.machines() >= MAX_MACHINES {
                     return Err(too_many());
                 }
+            }
+            let begins = |edited: &&Record| {
+                edited.needs_memory() && !record.as_ref().is_some_and(Record::needs_memory)
+            };
+            if let Some(edited) = edited.as_ref().filter(begins) {
+                draft.has_memory(edited, memory_bytes)?;
             }
             let answer = match (edited, record) {
                 (Some(edited), _) => (draft.put(edited), true),
@@ -273,6 +293,7 @@ impl Records {
 
     /// Keeps a place for a machine that another node is about to send.
     pub(super) async fn receive(&self, sent: Record, migration: Migration) -> Result<()> {
+        let memory_bytes = self.memory_bytes;
         let made = self.edit(Box::new(move |draft| {
             if let Some(known) = draft.get(&sent.name) {
                 return Err(Status::already_exists(format!(
@@ -294,8 +315,11 @@ impl Records {
                     "{MAX_ARRIVED} machines came to that node of which the nodes before have not said that they let go: bring those back"
                 )));
             }
-            draft.pass(sent.version);
             let record = Record::receiving(sent, migration, draft.now);
+            if record.needs_memory() {
+                draft.has_memory(&record, memory_bytes)?;
+            }
+            draft.pass(record.version);
             Ok((draft.put(record), true))
         }));
         made.await.map(drop)
@@ -569,6 +593,8 @@ struct Writer {
     done: BTreeMap<String, Done>,
     /// What came from other nodes, by migration.
     arrived: BTreeMap<String, Arrived>,
+    /// What these take.
+    done_bytes: usize,
     /// By age.
     done_order: VecDeque<(SystemTime, String)>,
     version: u64,
@@ -694,11 +720,16 @@ impl Writer {
     /// Forgets the request ids that are too old or too many.
     fn forget(&self, changes: &mut Changes, now: SystemTime) {
         let new = changes.done.len();
+        let new_bytes: usize = changes.done.values().flatten().map(size).sum();
+        let mut bytes = self.done_bytes + new_bytes;
         for (index, (at, id)) in self.done_order.iter().enumerate() {
             let too_old = now.duration_since(*at).unwrap_or_default() > REQUESTS_KEPT_FOR;
-            if !too_old && self.done_order.len() - index + new <= MAX_REQUESTS_KEPT {
+            let fit = self.done_order.len() - index + new <= MAX_REQUESTS_KEPT
+                && bytes <= MAX_REQUESTS_KEPT_BYTES;
+            if !too_old && fit {
                 break;
             }
+            bytes -= self.done.get(id).map_or(0, size);
             changes.done.entry(id.clone()).or_insert(None);
         }
     }
@@ -709,12 +740,15 @@ impl Writer {
             match done {
                 Some(done) => {
                     let at = done.at;
-                    if self.done.insert(id.clone(), done).is_none() {
-                        self.done_order.push_back((at, id));
+                    self.done_bytes += size(&done);
+                    match self.done.insert(id.clone(), done) {
+                        Some(before) => self.done_bytes -= size(&before),
+                        None => self.done_order.push_back((at, id)),
                     }
                 }
                 None => {
-                    self.done.remove(&id);
+                    let before = self.done.remove(&id);
+                    self.done_bytes -= before.as_ref().map_or(0, size);
                 }
             }
         }
@@ -849,6 +883,24 @@ impl Draft<'_> {
         }
     }
 
+    /// Whether there is memory for one more machine.
+    fn has_memory(&self, record: &Record, limit: u64) -> Result<()> {
+        let others = self.all().filter(|other| other.name != record.name);
+        let others = others.filter(|other| other.needs_memory());
+        let taken: u64 = others.map(|other| other.spec.memory_bytes).sum();
+        let wanted = record.spec.memory_bytes;
+        if taken.saturating_add(wanted) <= limit {
+            return Ok(());
+        }
+        Err(Status::resource_exhausted(format!(
+            "{} needs {} MiB of memory, and of the {} MiB that the machines of that node may have together {} are taken: stop or move another, or allow them more",
+            record.name,
+            wanted >> 20,
+            limit >> 20,
+            taken >> 20
+        )))
+    }
+
     /// All machines as they will be.
     fn all(&self) -> impl Iterator<Item = &Record> {
         let edited = self.changes.records.values().flatten();
@@ -873,6 +925,11 @@ impl Draft<'_> {
 
 fn stopped() -> Status {
     Status::unavailable("the node's machines are being shut down")
+}
+
+/// How many bytes an answer takes on disk, and about as many in memory.
+fn size(done: &Done) -> usize {
+    store::encode(done).map_or(0, |bytes| bytes.len())
 }
 
 fn too_many() -> Status {
@@ -925,7 +982,7 @@ mod tests {
 
         async fn open(&self) -> Records {
             let kept = mpsc::unbounded_channel().0;
-            Records::open(self.0.clone(), kept).await.unwrap()
+            Records::open(self.0.clone(), u64::MAX, kept).await.unwrap()
         }
     }
 
@@ -970,6 +1027,40 @@ mod tests {
         let (_, changed) = create(&records, "ghost", Change::id("1")).await.unwrap();
         assert!(changed);
         records.close().await;
+    }
+
+    /// Answers may be long: it is their bytes that count, and the oldest go first.
+    #[tokio::test]
+    async fn what_is_remembered_of_requests_is_bounded() {
+        let file = File::new();
+        let records = file.open().await;
+        let long = 256 << 10;
+        let spec = VmSpec {
+            kernel: Some(crate::vm::KernelBoot {
+                command_line: "x".repeat(long),
+                ..Default::default()
+            }),
+            ..VmSpec::default()
+        };
+        let all = MAX_REQUESTS_KEPT_BYTES / long + 8;
+        for number in 0..all {
+            let (name, spec) = (format!("m{number}"), spec.clone());
+            let make = move |record: Option<&Record>, now| {
+                let new = Record::new(name, spec, now);
+                Ok(record.is_none().then_some(new))
+            };
+            let change = Change::id(format!("{number}"));
+            let name = format!("m{number}");
+            let made = records.change(&name, change, "create", make).await;
+            assert!(made.unwrap().1);
+        }
+        records.close().await;
+        let (_, loaded) = Store::open(&file.0).unwrap();
+        let bytes: usize = loaded.done.values().map(size).sum();
+        assert!(bytes <= MAX_REQUESTS_KEPT_BYTES, "{bytes}");
+        assert!(bytes > MAX_REQUESTS_KEPT_BYTES - 2 * long, "{bytes}");
+        assert!(!loaded.done.contains_key("0"));
+        assert!(loaded.done.contains_key(&format!("{}", all - 1)));
     }
 
     #[tokio::test]

@@ -198,7 +198,7 @@ pub(super) fn files(spec: &VmSpec, images: &Path) -> Result<Vec<(String, PathBuf
 }
 
 /// What the node has.
-pub(in super::super) fn memory() -> u64 {
+pub(super) fn memory() -> u64 {
     let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"));
     let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());

@@ -317,6 +317,12 @@ impl Hypervisor for Qemu {
         ready
     }
 
+    /// What the node has, but for an eighth, and for a GiB at most: that is the system's.
+    fn memory_bytes(&self) -> u64 {
+        let all = args::memory();
+        all - (all / 8).min(1 << 30)
+    }
+
     async fn launch(&self, id: &MachineId, spec: &VmSpec) -> Result<QemuGuest> {
         self.start(id, spec, None).await
     }
