@@ -108,6 +108,8 @@ pub struct VmSettings {
     pub binary: PathBuf,
     /// Where the kernels and disks of machines are.
     pub images: PathBuf,
+    /// How much memory the machines that run may have together; by default nearly all of the node's.
+    pub memory_bytes: Option<u64>,
 }
 
 /// The file as serde reads it.

@@ -63,6 +63,7 @@ pub async fn run(file: &Path) -> Result<(), Failure> {
 #[derive(Debug)]
 pub struct Node {
     running: Running,
+    endpoint: Option<Endpoint>,
     grace: Duration,
     transport: Transport,
     access: Access,
@@ -115,14 +116,17 @@ impl Node {
                 let mut qemu = QemuConfig::new(data);
                 (qemu.binary, qemu.images) = (vm.binary.clone(), vm.images.clone());
                 let channels = dialler.channels(&config)?;
-                let nodes = HostConfig::default().nodes(move |name| {
+                let mut host = HostConfig::default().nodes(move |name| {
                     let channel = channels.get(name).cloned();
                     channel.ok_or_else(|| {
                         let known: Vec<_> = channels.keys().collect();
                         Status::not_found(format!("no node {name:?}: this one knows {known:?}"))
                     })
                 });
-                Some(VmHost::open_with(data, Qemu::open(qemu)?, nodes).await?)
+                if let Some(bytes) = vm.memory_bytes {
+                    host = host.memory_bytes(bytes);
+                }
+                Some(VmHost::open_with(data, Qemu::open(qemu)?, host).await?)
             }
             None => None,
         };
@@ -167,8 +171,8 @@ impl Node {
             .layer(access.clone())
             .layer(carried)
             .layer(Measure::server(&calls));
-        let runner = match endpoint {
-            Some(endpoint) => config.runner.runner_on(router, endpoint).await?,
+        let runner = match &endpoint {
+            Some(endpoint) => config.runner.runner_on(router, endpoint.clone()).await?,
             None => config.runner.runner(router).await?,
         };
         let running = runner.start()?;
@@ -178,6 +182,7 @@ impl Node {
         }
         Ok(Self {
             running,
+            endpoint,
             grace: config.runner.shutdown_grace,
             transport,
             access,
@@ -228,6 +233,9 @@ impl Node {
         self.running.shutdown(self.grace).await;
         if let Some(machines) = self.machines {
             machines.close().await;
+        }
+        if let Some(endpoint) = self.endpoint {
+            endpoint.close().await;
         }
     }
 }
