@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "tests say where they fail")]
 
 mod bytes_codec;
+mod health;
 mod host;
 mod schema;
 mod service;

@@ -15,7 +15,7 @@ use super::{
     reporter::{self, Reporter},
 };
 
-/// The most services that `List` answers with, as `health.proto` says.
+/// The most services that `List` answers with: `health.proto` lets a server refuse more, and others draw the line here too.
 pub const MAX_LISTED: usize = 100;
 
 /// What a [`Reporter`] says, as the service that others ask.
