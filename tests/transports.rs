@@ -138,6 +138,9 @@ async fn grpc_in_tonic(router: Router) -> Connected {
         .initial_stream_window_size(GRPC_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .max_concurrent_streams(1024)
+        // By default a connection on which twenty calls are cancelled before they are begun is given up, which a busy machine makes of
+        // every test that cancels.
+        .http2_max_pending_accept_reset_streams(Some(1024))
         .add_routes(tonic::service::Routes::from(everything));
     let server = tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
     let (channel, client) = tonics_channel(address).await;

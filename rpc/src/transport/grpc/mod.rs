@@ -44,8 +44,10 @@
 //! # Under somebody else's server
 //!
 //! Tonic's own `Server` reads `grpc-timeout` too, and ends a call that has not answered by then with `CANCELLED`, at the same moment as
-//! we do with `DEADLINE_EXCEEDED`: either may be first. It has limits of its own, and no gRPC-Web but tonic's. [`GrpcServer`] runs on
-//! HTTP/2 itself and has nothing between.
+//! we do with `DEADLINE_EXCEEDED`: either may be first. It has no gRPC-Web but tonic's, and limits of its own. One of them ends whole
+//! connections: of a client that cancels more than twenty calls before the server has begun them, as many do that give up at once while
+//! the server is busy. `Server::http2_max_pending_accept_reset_streams` sets it to what `max_concurrent_streams` is. [`GrpcServer`] does
+//! that, runs on HTTP/2 itself and has nothing between.
 
 mod accepted;
 mod alive;
