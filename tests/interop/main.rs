@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests say where they fail")]
 
+mod balanced;
 mod bytes_codec;
 mod health;
 mod host;

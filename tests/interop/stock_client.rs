@@ -231,6 +231,26 @@ async fn is_told_of_what_is_not_there() {
 }
 
 #[tokio::test]
+async fn finds_ours_beside_tonics_services_in_tonics_server() {
+    let (_reporter, health) = tonic_health::server::health_reporter();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = tonic::transport::Server::builder()
+        .add_service(health)
+        .add_service(DepotServer::new(Keeper::default()));
+    let incoming = tokio_stream::wrappers::TcpListenerStream::new(listener);
+    tokio::spawn(server.serve_with_incoming(incoming));
+    let channel = host::channel(address).await;
+    let mut client = tonic_health::pb::health_client::HealthClient::new(channel.clone());
+    let answer = client
+        .check(tonic_health::pb::HealthCheckRequest::default())
+        .await;
+    assert_eq!(answer.unwrap().into_inner().status, 1);
+    let kept = DepotClient::new(channel).keep(named("a")).await.unwrap();
+    assert_eq!(kept.into_inner().name, "a");
+}
+
+#[tokio::test]
 async fn finds_tonics_services_beside_ours() {
     let (reporter, health) = tonic_health::server::health_reporter();
     reporter
