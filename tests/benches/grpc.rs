@@ -33,7 +33,7 @@ use tonic::{
 };
 
 const PAYLOAD_BYTES: usize = 64;
-const UPLOAD_BYTES: usize = 1024 * 1024;
+const LARGE_BYTES: usize = 1024 * 1024;
 const ITEMS: usize = 200_000;
 
 #[allow(
@@ -67,10 +67,26 @@ trait Bench {
     async fn echo(&self, payload: Payload) -> blixard_rpc::Result<Payload>;
     async fn items(&self, count: Count) -> blixard_rpc::Result<Streaming<Payload>>;
     async fn upload(&self, payload: Payload) -> blixard_rpc::Result<Count>;
+    async fn download(&self, count: Count) -> blixard_rpc::Result<Payload>;
 }
 
 /// Answers, for either side.
-struct Answers;
+struct Answers {
+    large: Bytes,
+}
+
+impl Answers {
+    fn new() -> Self {
+        Self {
+            large: vec![7; LARGE_BYTES].into(),
+        }
+    }
+
+    fn large(&self, count: u64) -> Bytes {
+        let count = usize::try_from(count).unwrap_or(LARGE_BYTES);
+        self.large.slice(..count.min(LARGE_BYTES))
+    }
+}
 
 impl Bench for Answers {
     async fn echo(&self, payload: Payload) -> blixard_rpc::Result<Payload> {
@@ -87,6 +103,11 @@ impl Bench for Answers {
     async fn upload(&self, payload: Payload) -> blixard_rpc::Result<Count> {
         let count = payload.data.len() as u64;
         Ok(Count { count })
+    }
+
+    async fn download(&self, count: Count) -> blixard_rpc::Result<Payload> {
+        let data = self.large(count.count);
+        Ok(Payload { data })
     }
 }
 
@@ -111,6 +132,11 @@ impl pb::bench_server::Bench for Answers {
     async fn upload(&self, request: Request<pb::Payload>) -> Result<Response<pb::Count>, Status> {
         let count = request.into_inner().data.len() as u64;
         Ok(Response::new(pb::Count { count }))
+    }
+
+    async fn download(&self, request: Request<pb::Count>) -> Result<Response<pb::Payload>, Status> {
+        let data = self.large(request.into_inner().count);
+        Ok(Response::new(pb::Payload { data }))
     }
 }
 
@@ -138,6 +164,16 @@ impl Subject {
             Self::Stock(client) => {
                 let answer = client.clone().upload(pb::Payload { data }).await?;
                 answer.into_inner().count
+            }
+        })
+    }
+
+    async fn download(&self, count: u64) -> Outcome<usize> {
+        Ok(match self {
+            Self::Ours(client) => client.download(Count { count }).await?.data.len(),
+            Self::Stock(client) => {
+                let answer = client.clone().download(pb::Count { count }).await?;
+                answer.into_inner().data.len()
             }
         })
     }
@@ -191,12 +227,12 @@ async fn stock_channel(address: SocketAddr) -> Outcome<tonic::transport::Channel
 }
 
 async fn subjects() -> Outcome<Vec<(&'static str, Subject)>> {
-    let router = Router::new().add(BenchServer::new(Answers));
+    let router = Router::new().add(BenchServer::new(Answers::new()));
     let server = GrpcServer::new(router).bind("127.0.0.1:0").await?;
     let ours = server.local_addr().ok_or("it has no address")?;
     std::mem::forget(server);
-    let shim = tonics(BenchServer::new(Answers))?;
-    let stock = tonics(pb::bench_server::BenchServer::new(Answers))?;
+    let shim = tonics(BenchServer::new(Answers::new()))?;
+    let stock = tonics(pb::bench_server::BenchServer::new(Answers::new()))?;
     let connector = GrpcConnector::new();
     let dialled = async |address: SocketAddr| -> Outcome<Subject> {
         let connection = connector.dial(&address.into()).await?;
@@ -271,15 +307,17 @@ enum Work {
     Echo(usize),
     Items,
     Upload,
+    Download,
 }
 
 impl Work {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::Echo(1),
         Self::Echo(64),
         Self::Echo(256),
         Self::Items,
         Self::Upload,
+        Self::Download,
     ];
 
     fn name(self) -> (String, &'static str) {
@@ -287,6 +325,7 @@ impl Work {
             Self::Echo(in_flight) => (format!("64-byte echo, {in_flight} in flight"), "calls"),
             Self::Items => ("stream of 64-byte items".to_owned(), "items"),
             Self::Upload => ("1 MiB upload, 8 in flight".to_owned(), "MiB"),
+            Self::Download => ("1 MiB download, 8 in flight".to_owned(), "MiB"),
         }
     }
 
@@ -309,11 +348,21 @@ impl Work {
                 Ok(clock.stop(ITEMS as f64))
             }
             Self::Upload => {
-                let upload = Bytes::from(vec![7; UPLOAD_BYTES]);
+                let upload = Bytes::from(vec![7; LARGE_BYTES]);
                 let call = move || {
                     let (subject, upload) = (subject.clone(), upload.clone());
                     async move {
-                        assert_eq!(subject.upload(upload).await?, UPLOAD_BYTES as u64);
+                        assert_eq!(subject.upload(upload).await?, LARGE_BYTES as u64);
+                        Ok(())
+                    }
+                };
+                drive(call, 8, time).await
+            }
+            Self::Download => {
+                let call = move || {
+                    let subject = subject.clone();
+                    async move {
+                        assert_eq!(subject.download(LARGE_BYTES as u64).await?, LARGE_BYTES);
                         Ok(())
                     }
                 };

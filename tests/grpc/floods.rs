@@ -273,9 +273,8 @@ async fn requests_that_do_not_come_whole_have_a_limit_together() {
     }
     let waiting = held.len();
     for (response, mut stream) in held {
-        stream
-            .send_data(message.slice(message.len() - 1..), true)
-            .unwrap();
+        // One that was refused meanwhile takes nothing more.
+        let _ = stream.send_data(message.slice(message.len() - 1..), true);
         match soon(response).await.code() {
             Some(0) => {}
             Some(RESOURCE_EXHAUSTED) => refused += 1,

@@ -15,8 +15,11 @@ use crate::call::Batch;
 /// Flag and length.
 pub(super) const PREFIX_BYTES: usize = 5;
 
-/// How much of a message is reserved ahead of what has come of it: a length alone takes no memory.
+/// How much is reserved for a message of which something has come: a length alone takes no memory.
 const RESERVE_BYTES: usize = 64 * 1024;
+
+/// How many times as much is reserved as has come, at most: from a quarter on it is all of the message.
+const RESERVE_TIMES: usize = 4;
 
 /// Writes what stands before a message.
 pub(super) fn put_prefix(out: &mut BytesMut, compressed: bool, len_bytes: usize) {
@@ -45,7 +48,7 @@ pub(super) struct Deframer {
     prefix: [u8; PREFIX_BYTES],
     prefix_len: usize,
     /// What has come of a message that began in an earlier chunk.
-    partial: BytesMut,
+    partial: Vec<u8>,
     /// The message that is being read.
     message: Option<Prefix>,
 }
@@ -95,9 +98,11 @@ impl Deframer {
         }
         let missing = len_bytes - self.partial.len();
         let taken = missing.min(self.chunk.len());
-        if self.partial.capacity() < self.partial.len() + taken {
-            let ahead = self.partial.len().max(RESERVE_BYTES);
-            self.partial.reserve(missing.min(taken.max(ahead)));
+        let came = self.partial.len() + taken;
+        if self.partial.capacity() < came {
+            let wanted = came.saturating_mul(RESERVE_TIMES).max(RESERVE_BYTES);
+            let more = wanted.min(len_bytes) - self.partial.len();
+            self.partial.reserve_exact(more);
         }
         self.partial.extend_from_slice(&self.chunk[..taken]);
         self.chunk.advance(taken);
@@ -105,7 +110,7 @@ impl Deframer {
             return None;
         }
         self.message = None;
-        Some(std::mem::take(&mut self.partial).freeze())
+        Some(std::mem::take(&mut self.partial).into())
     }
 
     /// The messages that lie whole in the chunk, as far as they are not compressed and have no more than so many bytes. `None` where
@@ -187,8 +192,41 @@ mod tests {
         deframer.push(Bytes::from_static(&[0, 0xff, 0xff, 0xff, 0xff, 1, 2, 3]));
         let prefix = deframer.prefix().unwrap().unwrap();
         assert_eq!(prefix.len_bytes, u32::MAX as usize);
+        assert_eq!(deframer.held_bytes(), 0);
         assert_eq!(deframer.message(), None);
-        assert!(deframer.partial.capacity() <= 2 * RESERVE_BYTES);
+        assert_eq!(deframer.held_bytes(), RESERVE_BYTES);
+    }
+
+    #[test]
+    fn a_large_message_is_moved_seldom_and_takes_no_more_than_it_has() {
+        const CHUNK_BYTES: usize = 16 * 1024;
+        for len_bytes in [
+            RESERVE_BYTES - 1,
+            RESERVE_BYTES + 1,
+            300_000,
+            1 << 20,
+            10 << 20,
+        ] {
+            let mut rest = framed(&[&vec![7; len_bytes]]);
+            let mut deframer = Deframer::default();
+            let (mut came, mut reserved) = (0, Vec::new());
+            let message = loop {
+                let chunk = rest.split_to(CHUNK_BYTES.min(rest.len()));
+                came += chunk.len();
+                deframer.push(chunk);
+                deframer.prefix().unwrap();
+                if let Some(message) = deframer.message() {
+                    break message;
+                }
+                let held = deframer.held_bytes();
+                assert!(held <= (RESERVE_TIMES * came).max(RESERVE_BYTES).min(len_bytes));
+                if reserved.last() != Some(&held) {
+                    reserved.push(held);
+                }
+            };
+            assert_eq!(message, vec![7; len_bytes]);
+            assert!(reserved.len() <= 5, "{reserved:?}");
+        }
     }
 
     #[test]
