@@ -34,6 +34,10 @@ bench *ARGS:
 bench-raft *ARGS:
     cargo bench -p blixard-raft-transport --bench cluster -- {{ARGS}}
 
+# Images beside bare iroh-blobs: share, get, two providers, a kill, eight nodes; `just bench-images --only killed`, `just bench-images --mib 256`.
+bench-images *ARGS:
+    cargo bench -p blixard-services --features image-host --bench images -- {{ARGS}}
+
 # Clusters of processes that are killed, stopped and cut off, for so many rounds; `BLIXARD_SEED` has one again.
 raft ROUNDS="20":
     RAFT_ROUNDS={{ROUNDS}} cargo test --release -p blixard-tests --test raft -- --nocapture --test-threads=1

@@ -98,6 +98,21 @@ fn migration() {
     );
 }
 
+#[cfg(feature = "image")]
+#[test]
+fn image_share() {
+    check(
+        "image_share",
+        &[
+            "two nodes share an image of 192 MiB",
+            "node two has it, and says it is ",
+            "node one is killed",
+            "it is here, every byte verified: 201326592 bytes",
+            "changed = false",
+        ],
+    );
+}
+
 /// Where QEMU is missing it says so, and ends well all the same.
 #[cfg(feature = "vm")]
 #[test]

@@ -84,6 +84,7 @@ fn the_links_of_the_pages_lead_somewhere() {
         "CONTRIBUTING.md",
         "CHANGELOG.md",
         "benches/peers/README.md",
+        "docs/IMAGES.md",
         "docs/PERFORMANCE.md",
         "docs/RAFT.md",
         "examples/README.md",

@@ -1,5 +1,5 @@
-//! The other process of `process.rs`, `dual.rs` and `vm/`: a server that prints its ticket, a client whose call hangs, or a node that runs
-//! machines.
+//! The other process of `process.rs`, `dual.rs`, `image/` and `vm/`: a server that prints its ticket, a client whose call hangs, a node
+//! that has images, or one that runs machines.
 //!
 //! A server that was told a number of calls waits for a line, and then holds calls in their handlers; it says so when it holds as many.
 
@@ -16,13 +16,16 @@ use blixard_rpc::{
     Channel, Pool, Router, Status,
     transport::{
         grpc::{GrpcConnector, GrpcServer},
-        iroh::{IrohConnector, IrohPeer, IrohServer},
+        iroh::{ALPN, IrohConnector, IrohPeer, IrohServer},
     },
 };
-use blixard_services::vm::{Accelerator, HostConfig, Qemu, QemuConfig, VmHost};
+use blixard_services::{
+    image::{self, ImageConfig, ImageHost},
+    vm::{Accelerator, HostConfig, Qemu, QemuConfig, VmHost},
+};
 use blixard_tests::{
     ledger::Book,
-    net::{endpoint, endpoint_at},
+    net::{endpoint, endpoint_at, endpoint_of},
     talk::{Talk, TalkClient, TalkServer, Talker},
 };
 use tokio::{
@@ -57,6 +60,23 @@ async fn main() -> Result<(), Box<dyn Error>> {
             let client = TalkClient::new(Channel::new(connection));
             Ok(client.hang().await?)
         }
+        ["images", folder, key] => {
+            let endpoint = endpoint_of(key.parse()?).await;
+            let mut config = ImageConfig::new(folder).readers(|_| true);
+            config.keep_free_bytes = 0;
+            let host = ImageHost::open(config, endpoint.clone()).await?;
+            let router = Router::new().add(host.server());
+            let node = iroh::protocol::Router::builder(endpoint)
+                .accept(ALPN, IrohServer::new(router.clone()))
+                .accept(image::ALPN, host.protocol())
+                .spawn();
+            // For the test's own calls, which are to outlast that this process stands still for a while.
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+            let address = listener.local_addr()?;
+            let _server = GrpcServer::new(router).spawn(listener);
+            println!("{} {address}", IrohPeer::from(node.endpoint().addr()).ticket());
+            std::future::pending().await
+        }
         ["vms", folder] => {
             let mut config = QemuConfig::new(folder);
             config.accelerator = Accelerator::Tcg;
@@ -79,7 +99,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             std::future::pending().await
         }
         _ => Err(
-            "usage: peer serve <PORT> <KEY> [<CALLS>] | peer hang <TICKET> | peer vms <FOLDER>"
+            "usage: peer serve <PORT> <KEY> [<CALLS>] | peer hang <TICKET> | peer images <FOLDER> <KEY> | peer vms <FOLDER>"
                 .into(),
         ),
     }

@@ -3,6 +3,8 @@
 //!
 //! - `auth`, with the feature of that name: who may call which method, by the roles of keys.
 //! - [`health`]: `grpc.health.v1.Health`, by which load balancers, orchestrators and peers ask whether a server serves.
+//! - [`image`]: `blixard.image.v1.ImageService`, the disk images of a node; with the feature `image-host` it keeps them, and gives them to
+//!   other nodes.
 //! - [`node`]: `blixard.node.v1.NodeHealthService`, how a node is, part by part; with the feature `node-host` it looks at its disk.
 //! - [`raft`]: `blixard.raft.v1.RaftService`, by which the members of a Raft cluster elect a leader and copy its log.
 //! - [`status`]: `blixard.status.v1.StatusService`, what a node knows of its cluster and its peers.
@@ -12,9 +14,12 @@
 
 #[cfg(feature = "auth")]
 pub mod auth;
-#[cfg(any(feature = "node-host", feature = "vm-host"))]
+#[cfg(any(feature = "image-host", feature = "vm-host"))]
+mod disk;
+#[cfg(any(feature = "image-host", feature = "node-host", feature = "vm-host"))]
 mod full;
 pub mod health;
+pub mod image;
 pub mod node;
 pub mod raft;
 pub mod status;
@@ -24,9 +29,10 @@ use blixard_rpc::method::ServiceDescriptor;
 
 /// All services: for what concerns each of them, such as their schemas.
 #[must_use]
-pub fn descriptors() -> [&'static ServiceDescriptor; 5] {
+pub fn descriptors() -> [&'static ServiceDescriptor; 6] {
     [
         health::HealthService::descriptor(),
+        image::ImagesService::descriptor(),
         node::NodeHealthService::descriptor(),
         raft::RaftService::descriptor(),
         status::NodeStatusService::descriptor(),

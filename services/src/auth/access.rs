@@ -55,6 +55,14 @@ impl Access {
     pub fn replace(&self, peers: Peers) {
         self.0.peers.send_replace(peers);
     }
+
+    /// Whether this peer may call the method at this path: for what is no call, and needs the same role. A denial is logged.
+    ///
+    /// # Errors
+    /// `PERMISSION_DENIED`, and what is missing.
+    pub fn check(&self, peer: &Peer, path: &str) -> Result<()> {
+        self.0.check(peer, path)
+    }
 }
 
 impl Inner {

@@ -61,6 +61,14 @@ impl Default for Policy {
 
 /// Methods and the roles that they need: all of this crate's, and those of gRPC's that come with the framework.
 const METHODS: &[(&str, Role)] = &[
+    // What is shared is given to others, and takes the disk of those who fetch it.
+    ("/blixard.image.v1.ImageService/Share", Role::Admin),
+    ("/blixard.image.v1.ImageService/Get", Role::Operator),
+    ("/blixard.image.v1.ImageService/Describe", Role::Viewer),
+    ("/blixard.image.v1.ImageService/List", Role::Viewer),
+    ("/blixard.image.v1.ImageService/Remove", Role::Admin),
+    // Who may ask this may fetch: see `ImageConfig::access`.
+    ("/blixard.image.v1.ImageService/Locate", Role::Node),
     ("/blixard.node.v1.NodeHealthService/Check", Role::Viewer),
     ("/blixard.node.v1.NodeHealthService/Ping", Role::Viewer),
     ("/blixard.raft.v1.RaftService/Vote", Role::Node),
