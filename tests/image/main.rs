@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests say where they fail")]
 
 mod killed;
+mod machines;
 mod node;
 mod permitted;
 mod refused;

@@ -174,6 +174,19 @@ impl<H: Hypervisor> VmHost<H> {
         &self.0.shared.hypervisor
     }
 
+    /// Which images the disks of machines begin as, and which machines: pairs of a hash and a name. They stay for as long as there is
+    /// the machine.
+    #[must_use]
+    pub fn bases(&self) -> Vec<(String, String)> {
+        let records = self.0.shared.records.all();
+        let disks = records.iter().flat_map(|record| {
+            let bases = record.spec.disks.iter().map(|disk| &disk.base);
+            let bases = bases.filter(|base| !base.is_empty());
+            bases.map(|base| (base.clone(), format!("the machine {}", record.name)))
+        });
+        disks.collect()
+    }
+
     /// Lets go of the machines, which go on. Calls end with `UNAVAILABLE` from here on. Afterwards the folder can be opened again.
     pub async fn close(&self) {
         self.0.stop.notify_one();

@@ -81,6 +81,9 @@ pub struct Disk {
     pub format: DiskFormat,
     /// Whether the guest may only read it.
     pub read_only: bool,
+    /// In place of a file, the BLAKE3 hash of an image that the disk begins as, 64 digits of `0-9a-f`; `format` is that of the image. The
+    /// image stays as it is: what is written goes to an overlay of the machine's own, and is gone with the machine.
+    pub base: String,
 }
 
 /// The format of a disk.

@@ -452,6 +452,13 @@ impl Records {
         Ok(Arc::clone(&record.borrow()))
     }
 
+    /// All machines, as they are.
+    pub(super) fn all(&self) -> Vec<Arc<Record>> {
+        let published = self.shared.lock();
+        let records = published.records.values();
+        records.map(|it| Arc::clone(&it.borrow())).collect()
+    }
+
     /// Machines from this name on, at most so many, the name after them, and the version that they are of.
     pub(super) fn list(&self, from: &str, limit: usize) -> (Vec<Vm>, String, u64) {
         let published = self.shared.lock();

@@ -8,9 +8,12 @@ use std::{
 };
 
 use blixard_rpc::{Result, Status};
-use serde_json::json;
 
-use super::{Accelerator, guest, image};
+use super::{
+    Accelerator,
+    base::{self, Bases},
+    guest, image,
+};
 use crate::vm::{
     backend::MachineId,
     messages::{DiskFormat, ResetPolicy, VmSpec},
@@ -23,7 +26,7 @@ const MIB: u64 = 1 << 20;
 const LEAST_MEMORY: u64 = 16 * MIB;
 
 /// Whether a machine like this can be here.
-pub(super) fn check(spec: &VmSpec, images: &Path) -> Result<()> {
+pub(super) fn check(spec: &VmSpec, images: &Path, bases: &Bases) -> Result<()> {
     let cpus = std::thread::available_parallelism().map_or(1, usize::from);
     if spec.cpus == 0 || spec.cpus as usize > cpus {
         return Err(Status::invalid_argument(format!(
@@ -76,10 +79,12 @@ pub(super) fn check(spec: &VmSpec, images: &Path) -> Result<()> {
         }
     }
     for disk in &spec.disks {
-        let path = image::find(images, &disk.image)?;
+        let path = bases.file(disk, images)?;
         match disk.format {
             DiskFormat::Raw => {}
-            DiskFormat::Qcow2 => image::check_qcow2(&path, &disk.image)?,
+            DiskFormat::Qcow2 => {
+                image::check_qcow2(&path, &format!("{}{}", disk.image, disk.base))?
+            }
             _ => {
                 return Err(Status::invalid_argument(format!(
                     "the format of the disk {} is to be said: raw or qcow2",
@@ -100,8 +105,9 @@ pub(super) fn of(
     accelerator: Accelerator,
     images: &Path,
     machine: Option<&str>,
+    bases: &Bases,
 ) -> Result<Vec<OsString>> {
-    check(spec, images)?;
+    check(spec, images, bases)?;
     let mut arguments: Vec<OsString> = Vec::new();
     let mut add = |words: &[&str]| arguments.extend(words.iter().map(OsString::from));
     // A name of a machine has neither a comma nor an equals sign.
@@ -137,20 +143,11 @@ pub(super) fn of(
     let action = format!("reboot={reset},shutdown=pause,panic=pause");
     add(&["-action", &action]);
     for (index, disk) in spec.disks.iter().enumerate() {
-        let path = image::find(images, &disk.image)?;
+        let path = bases.file(disk, images)?;
         let path = path.to_str().ok_or_else(|| {
             Status::invalid_argument(format!("the image {} has no name in UTF-8", disk.image))
         })?;
-        let file = json!({ "driver": "file", "filename": path });
-        let read_only = disk.read_only;
-        let mut node =
-            json!({ "node-name": format!("disk{index}"), "read-only": read_only, "file": file });
-        if disk.format == DiskFormat::Qcow2 {
-            node["driver"] = "qcow2".into();
-            node["backing"] = json!(null);
-        } else {
-            node["driver"] = "raw".into();
-        }
+        let node = base::node(index, disk, path);
         add(&["-blockdev", &node.to_string()]);
         add(&["-device", &format!("virtio-blk-pci,drive=disk{index}")]);
     }
@@ -190,7 +187,9 @@ pub(super) fn files(spec: &VmSpec, images: &Path) -> Result<Vec<(String, PathBuf
     let kernel = spec.kernel.iter();
     let booted = kernel.flat_map(|kernel| [&kernel.kernel, &kernel.initrd]);
     let booted = booted.filter(|name| !name.is_empty());
-    let disks = spec.disks.iter().filter(|disk| disk.read_only);
+    // An image has the same hash on every node.
+    let disks = spec.disks.iter();
+    let disks = disks.filter(|disk| disk.read_only && disk.base.is_empty());
     let names = booted.chain(disks.map(|disk| &disk.image));
     names
         .map(|name| Ok((name.clone(), image::find(images, name)?)))

@@ -4,6 +4,7 @@
 //! that there is no process, even one that nobody came to record.
 
 mod args;
+mod base;
 mod form;
 mod guest;
 mod image;
@@ -30,6 +31,7 @@ use tokio::{
 use uuid::Uuid;
 
 use self::{
+    base::{Bases, FindBase},
     form::Form,
     guest::{Place, Refused},
     process::Process,
@@ -53,6 +55,7 @@ pub struct QemuConfig {
     pub images: PathBuf,
     /// What runs the instructions of guests.
     pub accelerator: Accelerator,
+    bases: Option<FindBase>,
 }
 
 impl QemuConfig {
@@ -63,7 +66,18 @@ impl QemuConfig {
             run: data.as_ref().join("run"),
             images: data.as_ref().join("images"),
             accelerator: Accelerator::Auto,
+            bases: None,
         }
+    }
+
+    /// Disks may begin as images, which are found by their hashes: by `ImageHost::file`, say.
+    #[must_use]
+    pub fn bases<F>(mut self, find: impl Fn(String) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<PathBuf>> + Send + 'static,
+    {
+        self.bases = Some(FindBase::new(find));
+        self
     }
 }
 
@@ -159,8 +173,9 @@ impl Qemu {
     async fn start(&self, id: &MachineId, spec: &VmSpec, form: Option<&str>) -> Result<QemuGuest> {
         let accelerator = self.accelerator().await?;
         let machine = form.map(|form| Form::read(form, accelerator)).transpose()?;
+        let bases = Bases::of(spec, self.config.bases.as_ref()).await?;
         let images = &self.config.images;
-        let arguments = args::of(id, spec, accelerator, images, machine)?;
+        let arguments = args::of(id, spec, accelerator, images, machine, &bases)?;
         let folder = self.folder(id.uuid);
         let failed = |what: &str, error: io::Error| {
             Status::new(
@@ -178,6 +193,7 @@ impl Qemu {
                 folder.display()
             ))
         })?;
+        bases.overlay(spec, &folder)?;
         let log = (|| {
             for old in [guest::QMP, guest::CONSOLE, guest::WIRE] {
                 remove_file(&folder.join(old))?;
@@ -300,7 +316,8 @@ impl Hypervisor for Qemu {
     type Guest = QemuGuest;
 
     async fn check(&self, spec: &VmSpec) -> Result<()> {
-        args::check(spec, &self.config.images)
+        let bases = Bases::of(spec, self.config.bases.as_ref()).await?;
+        args::check(spec, &self.config.images, &bases)
     }
 
     /// The tiny guest has to run once; then it is enough that the program still starts.
