@@ -146,6 +146,33 @@ async fn calls_and_another_protocol_share_an_endpoint() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_of_its_own_endpoint_has_another_protocol_beside_it() {
+    let server = IrohServer::new(Router::new().add(WorkServer::new(Worker))).beside(OTHER, Other);
+    let server = server.spawn(plain_endpoint().await);
+    let dialler = plain_endpoint().await;
+    let address = server.endpoint().addr();
+    let connection = IrohConnector::new(dialler.clone());
+    let client = WorkClient::new(soon(connection.dial(address.clone())).await.unwrap());
+    let speak = async || {
+        let connection = dialler.connect(address.clone(), OTHER).await.unwrap();
+        let (mut send, mut recv) = connection.open_bi().await.unwrap();
+        send.write_all(b"hello").await.unwrap();
+        send.finish().unwrap();
+        assert_eq!(recv.read_to_end(100).await.unwrap(), b"hello");
+        connection.close(0_u32.into(), b"");
+    };
+    for _ in 0..2 {
+        soon(speak()).await;
+        assert_eq!(soon(client.take_ms(1)).await.unwrap(), 1);
+    }
+    // Only calls are connections of the server.
+    assert_eq!(server.server().connections(), 1);
+    let unknown = dialler.connect(address, b"nobody/0");
+    assert!(soon(unknown).await.is_err());
+    soon(server.shutdown(Duration::from_secs(5))).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn streams_that_stay_open_leave_room_for_calls() {
     let setup = setup().await;
     // Long for a machine that is busy, short for a test.

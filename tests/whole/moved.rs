@@ -11,6 +11,7 @@ use std::{
 use blixard_raft_cluster::{load::Load, show::check};
 use blixard_rpc::{CallOptions, Channel, Code};
 use blixard_services::{
+    image::{ImageFormat, ImageState, Images, ImagesClient, Provider},
     node::{NodeHealth, NodeHealthClient},
     status::{NodeStatus, NodeStatusClient},
     vm::{Change, KernelBoot, MigrationMode, VmSpec, VmState, Vms, VmsClient},
@@ -124,6 +125,37 @@ async fn a_machine_goes_to_another_node_over_grpc_and_back_over_iroh() {
     let after = process(first.get(web()).await.unwrap().vm);
     assert_ne!(before, after, "it was never away");
     first.delete(web(), true, Change::default()).await.unwrap();
+}
+
+/// An image that one node shares is fetched by another, which is called over gRPC; what it is made of goes over iroh.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_image_goes_from_one_node_to_another() {
+    let cluster = Cluster::start("images", 2).await;
+    let content: Vec<u8> = (0..1 << 20).map(|at: u32| (at >> 9) as u8).collect();
+    super::fs::write(cluster.folder.path().join("images/disk.raw"), &content).unwrap();
+    let images = |id| ImagesClient::new(cluster.admin.channels[&id].clone()).with(patience());
+    let (origin, getter) = (images(1), images(2));
+    let shared = origin.share("base".into(), "disk.raw".into(), ImageFormat::Raw, vec![]);
+    let mut shared = shared.await.unwrap();
+    while let Some(event) = patiently(shared.next()).await {
+        event.unwrap();
+    }
+    let hash = origin.describe("base".into()).await.unwrap().image.hash;
+    let member = &cluster.layout.members[0];
+    let provider = Provider {
+        key: member.key.to_string(),
+        addresses: vec![member.iroh.to_string()],
+        ..Provider::default()
+    };
+    let fetched = getter.get("base".into(), hash, ImageFormat::Raw, vec![provider]);
+    let mut fetched = fetched.await.unwrap();
+    while let Some(event) = patiently(fetched.next()).await {
+        event.unwrap();
+    }
+    let image = getter.describe("base".into()).await.unwrap().image;
+    assert_eq!(image.state, ImageState::Ready);
+    let fetched = "blixard_image_bytes{kind=\"fetched\"}";
+    assert_eq!(cluster.count(2, fetched).await, content.len() as u64);
 }
 
 impl Cluster {

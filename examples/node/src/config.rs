@@ -31,6 +31,8 @@ pub struct NodeConfig {
     pub raft: RaftSettings,
     /// Which machines it runs; without it none.
     pub vm: Option<VmSettings>,
+    /// Which disk images it gives to others and gets from them; without it none.
+    pub images: Option<ImageSettings>,
 }
 
 /// Who a node is.
@@ -112,6 +114,17 @@ pub struct VmSettings {
     pub memory_bytes: Option<u64>,
 }
 
+/// Where disk images are, and how much they may take.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImageSettings {
+    /// Below this are all files that may be shared.
+    pub shared: PathBuf,
+    /// What images may take that were fetched from others.
+    #[serde(default = "max_cached_bytes")]
+    pub max_cached_bytes: u64,
+}
+
 /// The file as serde reads it.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -121,6 +134,7 @@ struct File {
     members: Vec<MemberSettings>,
     raft: RaftSettings,
     vm: Option<VmSettings>,
+    images: Option<ImageSettings>,
     #[serde(rename = "mode")]
     _mode: IgnoredAny,
     #[serde(rename = "reflection")]
@@ -153,6 +167,7 @@ impl NodeConfig {
             members: own.members,
             raft: own.raft,
             vm: own.vm,
+            images: own.images,
         };
         config.check().map_err(|why| format!("{name}: {why}"))?;
         Ok(config)
@@ -173,6 +188,12 @@ impl NodeConfig {
             return Err(format!(
                 "node.id = {}: no member has this number; name the node itself too",
                 self.node.id
+            ));
+        }
+        if self.images.is_some() && !self.runner.mode.serves(Transport::Iroh) {
+            return Err(format!(
+                "images: they travel over iroh, which mode = {:?} does not serve; leave the section out, or let the mode be \"dual\" or \"iroh\"",
+                self.runner.mode.name()
             ));
         }
         let has_tls = self.runner.grpc.as_ref().is_some_and(|grpc| {
@@ -241,10 +262,14 @@ impl MemberSettings {
 }
 
 /// What in the file is not of transports.
-const OWN: [&str; 4] = ["node", "members", "raft", "vm"];
+const OWN: [&str; 5] = ["node", "members", "raft", "vm", "images"];
 
 fn binary() -> PathBuf {
     "qemu-system-x86_64".into()
+}
+
+const fn max_cached_bytes() -> u64 {
+    64 << 30
 }
 
 const fn low_disk_bytes() -> u64 {

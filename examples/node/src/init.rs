@@ -84,6 +84,9 @@ carry = "grpc"             # by what the others are called: "grpc", "iroh" or "d
 
 [vm]
 images = {images:?}
+
+[images]
+shared = {images:?}
 {members}"#,
             secret = file("secret"),
             certificate = file("certificate.pem"),

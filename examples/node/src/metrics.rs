@@ -12,6 +12,7 @@ use std::{
 use blixard_raft_transport::Transport;
 use blixard_rpc::observe::Metrics;
 use blixard_services::{
+    image::{ImageHost, ImageState, Images},
     node::{Components, ServingState},
     status::{ClusterSource, Connections, PathKind, PeerSource, RaftRole},
     vm::{Qemu, VmHost, VmState, Vms},
@@ -40,6 +41,8 @@ pub struct Sources {
     pub cluster: Box<dyn ClusterSource>,
     /// The machines, if the node runs any.
     pub machines: Option<VmHost<Qemu>>,
+    /// The disk images, if the node keeps any.
+    pub images: Option<ImageHost>,
 }
 
 /// How often the file of the node was read again.
@@ -103,6 +106,9 @@ impl Sources {
         self.connections(&mut out);
         if let Some(machines) = &self.machines {
             count_machines(machines, &mut out).await;
+        }
+        if let Some(images) = &self.images {
+            count_images(images, &mut out).await;
         }
         if let Some(iroh) = &self.iroh {
             // It writes to a string, which takes everything.
@@ -275,6 +281,52 @@ async fn count_machines(machines: &VmHost<Qemu>, out: &mut String) {
         "Recoveries of machines since each of them was well.",
     );
     series(out, name, &[], recoveries);
+}
+
+async fn count_images(images: &ImageHost, out: &mut String) {
+    let mut states = BTreeMap::from([("ready", 0), ("partial", 0), ("evicted", 0), ("changed", 0)]);
+    let (mut shared_bytes, mut fetched_bytes, mut page) = (0, 0, String::new());
+    while let Ok(found) = images.list(page).await {
+        for image in &found.images {
+            let state = match image.state {
+                ImageState::Ready => "ready",
+                ImageState::Partial => "partial",
+                ImageState::Evicted => "evicted",
+                ImageState::Changed => "changed",
+                _ => "unknown",
+            };
+            *states.entry(state).or_default() += 1_u64;
+            // Names may lead to one content: then it counts for each.
+            if image.file.is_empty() {
+                fetched_bytes += image.here_bytes;
+            } else {
+                shared_bytes += image.here_bytes;
+            }
+        }
+        page = found.next_page;
+        if page.is_empty() {
+            break;
+        }
+    }
+    let name = "blixard_image_images";
+    head(
+        out,
+        name,
+        "gauge",
+        "Disk images that the node knows by name, by state.",
+    );
+    for (state, count) in states {
+        series(out, name, &[("state", state)], count);
+    }
+    let name = "blixard_image_bytes";
+    head(
+        out,
+        name,
+        "gauge",
+        "What is here of disk images, shared where it is or fetched.",
+    );
+    series(out, name, &[("kind", "shared")], shared_bytes);
+    series(out, name, &[("kind", "fetched")], fetched_bytes);
 }
 
 const STATES: [(VmState, &str); 10] = [

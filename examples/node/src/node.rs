@@ -1,6 +1,12 @@
 //! One node: its files, its services, and what it is told while it runs.
 
-use std::{collections::BTreeMap, fs, path::Path, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::Path,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use blixard_raft_cluster::{
     api::NodeServer,
@@ -15,11 +21,12 @@ use blixard_rpc::{
     runner::{DualChannel, Running},
     transport::{
         grpc::{ClientTls, GrpcConnector},
-        iroh::{Endpoint, IrohConnector},
+        iroh::{Endpoint, IrohConnector, IrohServer},
     },
 };
 use blixard_services::{
     auth::{Access, Peers, Policy, Role},
+    image::{self, ImageConfig, ImageHost},
     node::{Components, Condition, Storage, Watched, Weight},
     status::{Connections, StatusReports},
     vm::{HostConfig, Qemu, QemuConfig, VmHost, backend::Hypervisor},
@@ -29,7 +36,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     carried::Carried,
-    config::NodeConfig,
+    config::{ImageSettings, NodeConfig, VmSettings},
     metrics::{Reloads, Sources},
     page,
 };
@@ -69,6 +76,7 @@ pub struct Node {
     access: Access,
     components: Components,
     machines: Option<VmHost<Qemu>>,
+    images: Option<ImageHost>,
     reloads: Arc<Reloads>,
     raft: Members,
     _watched: Vec<Watched>,
@@ -101,6 +109,9 @@ impl Node {
         let dialler = Dialler::new(&config, endpoint.as_ref())?;
         let transport = dialler.transport(&config)?;
 
+        // Who may call it, and fetch its images.
+        let access = Access::new(Peers::load(&config.node.access)?, policy());
+
         // What it does.
         let addresses = config.members.iter().map(|it| {
             let address = it.iroh.map(|it| it.to_string()).or_else(|| it.grpc.clone());
@@ -111,25 +122,23 @@ impl Node {
         if let Some(me) = config.members.iter().find(|it| it.id == config.node.id) {
             cluster = cluster.key(*me.key.as_bytes());
         }
+        let used: Arc<OnceLock<VmHost<Qemu>>> = Arc::default();
+        let images = match (&config.images, &endpoint) {
+            (Some(settings), Some(endpoint)) => {
+                Some(open_images(settings, data, &access, endpoint, &used).await?)
+            }
+            _ => None,
+        };
         let machines = match &config.vm {
-            Some(vm) => {
-                let mut qemu = QemuConfig::new(data);
-                (qemu.binary, qemu.images) = (vm.binary.clone(), vm.images.clone());
+            Some(settings) => {
                 let channels = dialler.channels(&config)?;
-                let mut host = HostConfig::default().nodes(move |name| {
-                    let channel = channels.get(name).cloned();
-                    channel.ok_or_else(|| {
-                        let known: Vec<_> = channels.keys().collect();
-                        Status::not_found(format!("no node {name:?}: this one knows {known:?}"))
-                    })
-                });
-                if let Some(bytes) = vm.memory_bytes {
-                    host = host.memory_bytes(bytes);
-                }
-                Some(VmHost::open_with(data, Qemu::open(qemu)?, host).await?)
+                Some(open_machines(settings, data, channels, images.clone()).await?)
             }
             None => None,
         };
+        if let Some(machines) = &machines {
+            let _ = used.set(machines.clone());
+        }
         let components = Components::new();
         let watched = watch(
             &config,
@@ -143,8 +152,7 @@ impl Node {
             .cluster(cluster.clone())
             .peers(connections.clone());
 
-        // Who may call it, and what is counted.
-        let access = Access::new(Peers::load(&config.node.access)?, policy());
+        // What is counted.
         let (calls, carried) = (Metrics::new(), Carried::default());
         let mut router = Router::new()
             .add(components.server())
@@ -153,6 +161,9 @@ impl Node {
             .add(replica.raft_server());
         if let Some(machines) = &machines {
             router = router.add(machines.server());
+        }
+        if let Some(images) = &images {
+            router = router.add(images.server());
         }
         let (reloads, raft) = (Arc::new(Reloads::default()), cluster.clone());
         let sources = Sources {
@@ -165,6 +176,7 @@ impl Node {
             transport: transport.clone(),
             cluster: Box::new(cluster),
             machines: machines.clone(),
+            images: images.clone(),
         };
         let router = router
             .add(NodeServer::new(replica))
@@ -172,7 +184,18 @@ impl Node {
             .layer(carried)
             .layer(Measure::server(&calls));
         let runner = match &endpoint {
-            Some(endpoint) => config.runner.runner_on(router, endpoint.clone()).await?,
+            Some(endpoint) => {
+                let contents = images.as_ref().map(ImageHost::protocol);
+                let server = move |router| {
+                    let server = IrohServer::new(router);
+                    match contents {
+                        Some(contents) => server.beside(image::ALPN, contents),
+                        None => server,
+                    }
+                };
+                let served = endpoint.clone();
+                config.runner.runner_on(router, served, server).await?
+            }
             None => config.runner.runner(router).await?,
         };
         let running = runner.start()?;
@@ -188,6 +211,7 @@ impl Node {
             access,
             components,
             machines,
+            images,
             reloads,
             raft,
             _watched: watched,
@@ -234,10 +258,59 @@ impl Node {
         if let Some(machines) = self.machines {
             machines.close().await;
         }
+        if let Some(images) = self.images {
+            images.close().await;
+        }
         if let Some(endpoint) = self.endpoint {
             endpoint.close().await;
         }
     }
+}
+
+/// Opens the images, of which those stay that machines use.
+async fn open_images(
+    settings: &ImageSettings,
+    data: &Path,
+    access: &Access,
+    endpoint: &Endpoint,
+    used: &Arc<OnceLock<VmHost<Qemu>>>,
+) -> Result<ImageHost, Failure> {
+    let used = Arc::clone(used);
+    let mut config = ImageConfig::new(data)
+        .access(access)
+        .users(move || used.get().map(VmHost::bases));
+    config.images.clone_from(&settings.shared);
+    config.max_cached_bytes = settings.max_cached_bytes;
+    Ok(ImageHost::open(config, endpoint.clone()).await?)
+}
+
+/// Opens the machines, which may go to these nodes, and whose disks may begin as images.
+async fn open_machines(
+    settings: &VmSettings,
+    data: &Path,
+    channels: BTreeMap<String, Channel>,
+    images: Option<ImageHost>,
+) -> Result<VmHost<Qemu>, Failure> {
+    let mut qemu = QemuConfig::new(data);
+    qemu.binary.clone_from(&settings.binary);
+    qemu.images.clone_from(&settings.images);
+    if let Some(images) = images {
+        qemu = qemu.bases(move |hash| {
+            let images = images.clone();
+            async move { images.file(&hash).await }
+        });
+    }
+    let mut host = HostConfig::default().nodes(move |name| {
+        let channel = channels.get(name).cloned();
+        channel.ok_or_else(|| {
+            let known: Vec<_> = channels.keys().collect();
+            Status::not_found(format!("no node {name:?}: this one knows {known:?}"))
+        })
+    });
+    if let Some(bytes) = settings.memory_bytes {
+        host = host.memory_bytes(bytes);
+    }
+    Ok(VmHost::open_with(data, Qemu::open(qemu)?, host).await?)
 }
 
 /// By what the other members are called: over iroh, gRPC or both.

@@ -75,8 +75,8 @@ impl ServiceRunner {
         self
     }
 
-    /// Serves on this iroh endpoint, which has no other protocol: `server` is [`IrohServer::new`], or sets limits. Not used in
-    /// [`Mode::Grpc`].
+    /// Serves on this iroh endpoint, which has no other protocol but those [`beside`](IrohServer::beside): `server` is
+    /// [`IrohServer::new`], or sets limits. Not used in [`Mode::Grpc`].
     #[cfg(feature = "iroh")]
     #[must_use]
     pub fn iroh(

@@ -37,7 +37,8 @@ impl RunnerConfig {
     }
 
     /// The same on an endpoint that is there already, such as one that this process dials by too: [`IrohSettings::bind`] or
-    /// [`IrohSettings::builder`] makes it. It is not served in [`Mode::Grpc`](crate::runner::Mode::Grpc).
+    /// [`IrohSettings::builder`] makes it; `server` is [`IrohServer::new`], or more. It is not served in
+    /// [`Mode::Grpc`](crate::runner::Mode::Grpc).
     ///
     /// # Errors
     /// As of [`runner`](Self::runner).
@@ -46,8 +47,9 @@ impl RunnerConfig {
         &self,
         router: Router,
         endpoint: Endpoint,
+        server: impl FnOnce(Router) -> IrohServer + Send + 'static,
     ) -> Result<ServiceRunner, ConfigError> {
-        let runner = self.checked(router)?.iroh(endpoint, IrohServer::new);
+        let runner = self.checked(router)?.iroh(endpoint, server);
         self.with_grpc(runner).await
     }
 

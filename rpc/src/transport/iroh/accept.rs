@@ -11,7 +11,7 @@ use std::{
 use iroh::{
     Endpoint, EndpointId,
     endpoint::{Connection, Incoming, VarInt},
-    protocol::{AcceptError, ProtocolHandler},
+    protocol::{AcceptError, DynProtocolHandler, ProtocolHandler},
 };
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, watch},
@@ -69,6 +69,7 @@ pub struct IrohServer(Arc<Inner>);
 struct Inner {
     router: Arc<Router>,
     services: Services,
+    others: Vec<Other>,
     config: AcceptConfig,
     connections: Arc<Semaphore>,
     per_peer: Mutex<HashMap<EndpointId, PeerUse>>,
@@ -76,6 +77,9 @@ struct Inner {
     drain: watch::Sender<Option<Instant>>,
     open: watch::Sender<usize>,
 }
+
+/// Another protocol on the same endpoint, by its ALPN.
+type Other = (Vec<u8>, Box<dyn DynProtocolHandler>);
 
 impl IrohServer {
     /// The router with the default limits.
@@ -95,6 +99,7 @@ impl IrohServer {
                 config.max_connections.min(Semaphore::MAX_PERMITS),
             )),
             config,
+            others: Vec::new(),
             per_peer: Mutex::default(),
             peaks: Peaks::default(),
             drain: watch::Sender::new(None),
@@ -102,13 +107,31 @@ impl IrohServer {
         }))
     }
 
-    /// Serves on an endpoint that has no other protocol, until [`ServerHandle::shutdown`].
+    /// Has [`spawn`](Self::spawn) serve another protocol on the same endpoint, such as that of blobs. How many connections and handshakes
+    /// may be under way is said by this server's limits for handshakes, and by the handler for the rest. It is told when all is shut
+    /// down.
+    ///
+    /// # Panics
+    /// If the server has been cloned.
+    #[must_use]
+    pub fn beside(
+        mut self,
+        alpn: impl Into<Vec<u8>>,
+        handler: impl Into<Box<dyn DynProtocolHandler>>,
+    ) -> Self {
+        let inner = Arc::get_mut(&mut self.0).expect("nobody else has the server yet");
+        inner.others.push((alpn.into(), handler.into()));
+        self
+    }
+
+    /// Serves on an endpoint that has no other protocol but those [`beside`](Self::beside), until [`ServerHandle::shutdown`].
     ///
     /// # Panics
     /// Outside of a tokio runtime.
     #[must_use]
     pub fn spawn(self, endpoint: Endpoint) -> ServerHandle {
-        endpoint.set_alpns(vec![ALPN.to_vec()]);
+        let others = self.0.others.iter().map(|(alpn, _)| alpn.clone());
+        endpoint.set_alpns(std::iter::once(ALPN.to_vec()).chain(others).collect());
         let accepting = tokio::spawn(accept_loop(self.clone(), endpoint.clone()));
         ServerHandle {
             server: self,
@@ -280,6 +303,9 @@ impl ServerHandle {
         // Until the end, who dials is refused at once and not left to wait.
         self.server.drain(grace).await;
         self.accepting.abort();
+        for (_, handler) in &self.server.0.others {
+            handler.shutdown().await;
+        }
         self.endpoint.close().await;
     }
 }
@@ -334,13 +360,39 @@ async fn accept_loop(server: IrohServer, endpoint: Endpoint) {
 
 async fn handshake(server: IrohServer, incoming: Incoming) {
     let from = incoming.remote_addr();
-    match timeout(server.0.config.handshake_timeout, incoming).await {
-        // A task of its own: it outlives the accept loop, so that a shutdown can drain it.
-        Ok(Ok(connection)) => {
+    let connected = async {
+        let mut accepting = incoming.accept()?;
+        if server.0.others.is_empty() {
+            return Ok((None, accepting.await?));
+        }
+        let alpn = accepting.alpn().await.map_err(AcceptError::from_err)?;
+        let mut others = server.0.others.iter();
+        match others.position(|(other, _)| *other == alpn) {
+            Some(at) => {
+                let connection = server.0.others[at].1.on_accepting(accepting).await?;
+                Ok((Some(at), connection))
+            }
+            None => Ok((None, accepting.await?)),
+        }
+    };
+    let connected: Result<(_, Connection), AcceptError> =
+        match timeout(server.0.config.handshake_timeout, connected).await {
+            Ok(connected) => connected,
+            Err(_) => return tracing::debug!(?from, "a handshake took too long"),
+        };
+    match connected {
+        // A task of its own: it outlives the accept loop, so that a shutdown can drain it; and panics alone.
+        Ok((None, connection)) => {
             tokio::spawn(async move { server.serve(connection).await });
         }
-        Ok(Err(error)) => tracing::debug!(?from, %error, "a handshake failed"),
-        Err(_) => tracing::debug!(?from, "a handshake took too long"),
+        Ok((Some(at), connection)) => {
+            tokio::spawn(async move {
+                if let Err(error) = server.0.others[at].1.accept(connection).await {
+                    tracing::debug!(?from, %error, "a connection of another protocol ended");
+                }
+            });
+        }
+        Err(error) => tracing::debug!(?from, %error, "a handshake failed"),
     }
 }
 
