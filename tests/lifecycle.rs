@@ -22,6 +22,7 @@ use blixard_rpc::{
 };
 use blixard_tests::net::{dial, endpoint, serve, soon};
 use bytes::Bytes;
+use futures_util::poll;
 use tokio::{sync::watch, task::JoinSet};
 
 #[iroh_service(package = "test.v1")]
@@ -151,6 +152,33 @@ async fn pair(worker: &Arc<Worker>) -> (ServerHandle, IrohConnection) {
     let connection = dial(&server).await;
     connection.hello().await.unwrap();
     (server, connection)
+}
+
+/// A call that is alone reads what its lane brings. Where it no longer looks, others must be answered all the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_caller_that_does_not_look_holds_nobody_up() {
+    let worker = Worker::new(false);
+    let (_server, connection) = pair(&worker).await;
+    let client = WorkClient::new(connection);
+    for (round, is_dropped) in [true, false].into_iter().cycle().take(20).enumerate() {
+        worker.gate.send_replace(false);
+        let mut first = Box::pin(client.run(0, 10, Bytes::new()));
+        assert!(poll!(&mut first).is_pending());
+        worker.has_begun(2 * round + 1).await;
+        let first = if is_dropped {
+            drop(first);
+            worker.has_ended(2 * round + 1).await;
+            None
+        } else {
+            Some(first)
+        };
+        worker.open();
+        let second = soon(client.run(1, 20, Bytes::new())).await;
+        assert_eq!(second.unwrap().len(), 20);
+        if let Some(first) = first {
+            assert_eq!(soon(first).await.unwrap().len(), 10);
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -26,6 +26,15 @@ pub(super) enum Answer<R> {
     Lost(Status),
 }
 
+/// A call on a lane that was begun.
+pub(super) struct Begun {
+    /// Its slot.
+    pub(super) index: u32,
+    pub(super) id: RequestId,
+    /// Whether no other is on the lanes.
+    pub(super) is_alone: bool,
+}
+
 /// The calls in flight; its size is bounded by the connection's limit on calls.
 pub(super) struct Calls<R> {
     prefix: [u8; 6],
@@ -73,16 +82,16 @@ impl<R> Calls<R> {
         self.id(u32::MAX, table.sequence)
     }
 
-    /// Whether more calls are on lanes than one.
-    pub(super) fn has_many(&self) -> bool {
+    /// Whether no more than one call is on the lanes.
+    pub(super) fn is_alone(&self) -> bool {
         let table = self.lock();
-        table.slots.len() - table.free.len() > 1
+        table.slots.len() - table.free.len() <= 1
     }
 
     /// Begins a call on a lane.
     ///
     /// `waker` is woken by the answer, so that [`poll_answer`](Self::poll_answer) need not be asked before.
-    pub(super) fn begin(&self, lane: u32, waker: Waker) -> Result<(u32, RequestId), Status> {
+    pub(super) fn begin(&self, lane: u32, waker: Waker) -> Result<Begun, Status> {
         let mut guard = self.lock();
         let table = &mut *guard;
         if let Some(status) = &table.closed {
@@ -103,7 +112,12 @@ impl<R> Calls<R> {
             lane,
             state: State::Waiting(Some(waker)),
         };
-        Ok((index, id))
+        let is_alone = table.slots.len() - table.free.len() == 1;
+        Ok(Begun {
+            index,
+            id,
+            is_alone,
+        })
     }
 
     /// The answer to a call; frees its slot.
@@ -146,10 +160,11 @@ impl<R> Calls<R> {
     }
 
     /// Completes calls; an answer to none, such as one that was cancelled meanwhile, is dropped. The wakers are left in `wake`,
-    /// so that none runs under the lock.
+    /// so that none runs under the lock; that of `own` is dropped, whose caller is running.
     pub(super) fn complete(
         &self,
         answers: impl Iterator<Item = (RequestId, Answer<R>)>,
+        own: Option<RequestId>,
         wake: &mut Vec<Waker>,
     ) {
         let mut table = self.lock();
@@ -157,6 +172,7 @@ impl<R> Calls<R> {
             if let Some(slot) = table.find(id)
                 && let State::Waiting(Some(waker)) =
                     std::mem::replace(&mut slot.state, State::Done(answer))
+                && own != Some(id)
             {
                 wake.push(waker);
             }
@@ -240,7 +256,7 @@ mod tests {
                 if n % 2 == 0 {
                     calls.stream_id()
                 } else {
-                    calls.begin(0, Waker::noop().clone()).unwrap().1
+                    calls.begin(0, Waker::noop().clone()).unwrap().id
                 }
             })
             .collect();
@@ -255,15 +271,17 @@ mod tests {
     #[test]
     fn an_answer_to_a_call_that_was_abandoned_is_dropped() {
         let calls = Calls::<()>::new();
-        let (index, id) = calls.begin(0, Waker::noop().clone()).unwrap();
+        let Begun { index, id, .. } = calls.begin(0, Waker::noop().clone()).unwrap();
         assert!(calls.is_waiting(id));
         assert!(calls.abandon(index));
         assert!(!calls.is_waiting(id));
-        let (again, other) = calls.begin(0, Waker::noop().clone()).unwrap();
-        assert_eq!(again, index, "the slot is used again");
+        let again = calls.begin(0, Waker::noop().clone()).unwrap();
+        let other = again.id;
+        assert_eq!(again.index, index, "the slot is used again");
         assert_ne!(other, id, "the id is not");
         calls.complete(
             [(id, Answer::Lost(Status::internal("late")))].into_iter(),
+            None,
             &mut Vec::new(),
         );
         assert!(calls.is_waiting(other));

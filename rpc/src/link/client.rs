@@ -22,13 +22,14 @@ use tokio::{
 use super::{
     body::{Side, broken_status, read_status, wire_status},
     budget::Budget,
-    calls::{Answer, Calls},
+    calls::{Answer, Begun, Calls},
     halves::{Broken, CloseCode, Link, SendHalf, StreamCode},
-    lane::{Frames, LaneEnd, Outbox, Put, pump},
+    lane::{Frames, LaneEnd, Outbox, Pump, Put, Wake},
     liveness::{self, Liveness, LivenessConfig},
     places::Places,
     reader::{FrameReader, ReadError},
     services::Theirs,
+    shared_pump::SharedPump,
     stream,
     writer::put_frame,
 };
@@ -87,7 +88,7 @@ pub(super) struct Shared<L: Link> {
     runtime: runtime::Handle,
     pub(super) calls: Calls<FrameReader<L::Recv>>,
     pub(super) budget: Budget,
-    lanes: [Lanes; Priority::ALL.len()],
+    lanes: [Lanes<L>; Priority::ALL.len()],
     next_lane: AtomicUsize,
     /// How many lanes calls of one priority are spread over now.
     pub(super) spread: AtomicUsize,
@@ -103,17 +104,26 @@ pub(super) struct Shared<L: Link> {
 }
 
 /// The lanes of one priority.
-#[derive(Default)]
-struct Lanes {
+struct Lanes<L: Link> {
     /// The one that all calls take while the path loses nothing, to be found without a lock.
-    first: OnceLock<Arc<Lane>>,
+    first: OnceLock<Arc<Lane<L>>>,
     /// All that are open.
-    open: Mutex<Vec<Arc<Lane>>>,
+    open: Mutex<Vec<Arc<Lane<L>>>>,
+}
+
+impl<L: Link> Default for Lanes<L> {
+    fn default() -> Self {
+        Self {
+            first: OnceLock::new(),
+            open: Mutex::default(),
+        }
+    }
 }
 
 /// One lane, from the side of the calls.
-pub(super) struct Lane {
+pub(super) struct Lane<L: Link> {
     pub(super) outbox: Arc<Outbox>,
+    pump: SharedPump<L::Send, L::Recv, Answers<L>>,
     number: u32,
 }
 
@@ -201,7 +211,7 @@ impl<L: Link> Connection<L> {
     /// How many lanes are open: one for each priority that was used, and more while the path loses packets.
     #[must_use]
     pub fn lanes(&self) -> usize {
-        let open = |lane: &&Arc<Lane>| !lane.outbox.is_closed();
+        let open = |lane: &&Arc<Lane<L>>| !lane.outbox.is_closed();
         let of_each = self.shared().lanes.iter();
         of_each
             .map(|lanes| lock(&lanes.open).iter().filter(open).count())
@@ -338,7 +348,7 @@ impl<L: Link> Shared<L> {
     }
 
     /// The lane for a call of this priority.
-    pub(super) fn lane(self: &Arc<Self>, priority: Priority) -> Cow<'_, Arc<Lane>> {
+    pub(super) fn lane(self: &Arc<Self>, priority: Priority) -> Cow<'_, Arc<Lane<L>>> {
         match self.lanes[usize::from(priority.number())].first.get() {
             Some(lane) if self.spread.load(Ordering::Relaxed) == 1 && !lane.outbox.is_closed() => {
                 Cow::Borrowed(lane)
@@ -348,7 +358,7 @@ impl<L: Link> Shared<L> {
     }
 
     /// The least loaded lane of a priority; a new one if there are fewer than calls are spread over.
-    fn open_lane(self: &Arc<Self>, priority: Priority) -> Arc<Lane> {
+    fn open_lane(self: &Arc<Self>, priority: Priority) -> Arc<Lane<L>> {
         let Lanes { first, open } = &self.lanes[usize::from(priority.number())];
         let mut lanes = lock(open);
         lanes.retain(|lane| !lane.outbox.is_closed());
@@ -356,11 +366,12 @@ impl<L: Link> Shared<L> {
         if lanes.len() < spread {
             let lane = Arc::new(Lane {
                 outbox: Outbox::new(self.budget.clone()),
+                pump: SharedPump::new(),
                 number: u32::try_from(self.next_lane.fetch_add(1, Ordering::Relaxed))
                     .unwrap_or(u32::MAX),
             });
             // Here, before anyone can queue another frame.
-            lane.outbox.put(|out| put_hello(priority, out));
+            lane.outbox.put(Wake::Now, |out| put_hello(priority, out));
             lanes.push(Arc::clone(&lane));
             // Where there was a first one it is closed, and calls go on to take this way.
             let _ = first.set(Arc::clone(&lane));
@@ -586,7 +597,7 @@ impl<L: Link> Future for Dispatched<'_, L> {
 
 impl<'a, L: Link> Dispatched<'a, L> {
     /// Sends the request, or finds out what to wait for before. A one-way call is over when it is sent.
-    fn begin(&mut self, cx: &Context<'_>) -> Result<Option<Response>> {
+    fn begin(&mut self, cx: &mut Context<'_>) -> Result<Option<Response>> {
         let shared = self.connection.shared();
         let Some(request) = &self.request else {
             return Err(Status::internal("a call was polled after its end"));
@@ -624,7 +635,7 @@ impl<'a, L: Link> Dispatched<'a, L> {
         }
     }
 
-    fn put_on_lane(&mut self, cx: &Context<'_>) -> Result<Option<Response>> {
+    fn put_on_lane(&mut self, cx: &mut Context<'_>) -> Result<Option<Response>> {
         let shared = self.connection.shared();
         let Some(Request {
             priority, codec, ..
@@ -633,12 +644,36 @@ impl<'a, L: Link> Dispatched<'a, L> {
             return Ok(None);
         };
         let lane = shared.lane(priority);
-        let call = LaneCall::begin(shared, lane, cx.waker().clone())?;
+        let mut call = LaneCall::begin(shared, lane, cx.waker().clone())?;
         let is_oneway = self.request.as_ref().is_some_and(Request::is_oneway);
+        let mut pump = (call.is_alone && !is_oneway)
+            .then(|| call.lane.pump.try_take())
+            .flatten();
+        let wake = match &pump {
+            Some(_) => Wake::Never,
+            None if call.is_alone => Wake::Now,
+            None => Wake::Last,
+        };
         // What is sent is dropped here, and is no part of what waits.
-        let put = call.lane.outbox.try_put(&mut self.request, |request, out| {
-            put_request(shared, &request, call.id, is_oneway, out);
-        });
+        let put = call
+            .lane
+            .outbox
+            .try_put(wake, &mut self.request, |request, out| {
+                put_request(shared, &request, call.id, is_oneway, out);
+            });
+        let mut listens = false;
+        if put == Put::Queued
+            && let Some(pump) = &mut pump
+        {
+            pump.poll();
+            // Whoever begins a call from now on wakes the lane's task, which waits for the pump and then takes over.
+            listens = shared.calls.is_alone();
+            if listens {
+                pump.listen(cx);
+            }
+        }
+        drop(pump);
+        call.listens = listens;
         match put {
             Put::Queued if is_oneway => {
                 call.forget();
@@ -683,22 +718,32 @@ fn blocked<'a, L: Link>(
 /// A call that waits in the table; dropped before its answer, it is cancelled.
 struct LaneCall<'a, L: Link> {
     shared: &'a Shared<L>,
-    lane: Cow<'a, Arc<Lane>>,
+    lane: Cow<'a, Arc<Lane<L>>>,
     index: u32,
     id: RequestId,
+    /// Whether no other call was in flight when it was begun.
+    is_alone: bool,
+    /// Whether the lane wakes the caller, and not its task, when there is something to read.
+    listens: bool,
     open: bool,
     /// Whether the task has not waited since the call was begun.
     is_fresh: bool,
 }
 
 impl<'a, L: Link> LaneCall<'a, L> {
-    fn begin(shared: &'a Shared<L>, lane: Cow<'a, Arc<Lane>>, waker: Waker) -> Result<Self> {
-        let (index, id) = shared.calls.begin(lane.number, waker)?;
+    fn begin(shared: &'a Shared<L>, lane: Cow<'a, Arc<Lane<L>>>, waker: Waker) -> Result<Self> {
+        let Begun {
+            index,
+            id,
+            is_alone,
+        } = shared.calls.begin(lane.number, waker)?;
         Ok(Self {
             shared,
             lane,
             index,
             id,
+            is_alone,
+            listens: false,
             open: true,
             is_fresh: true,
         })
@@ -709,13 +754,25 @@ impl<'a, L: Link> LaneCall<'a, L> {
         if mem::take(&mut self.is_fresh) {
             return Poll::Pending;
         }
+        // Once: from then on it is the lane's task that is woken.
+        if mem::take(&mut self.listens)
+            && let Some(mut pump) = self.lane.pump.try_take()
+        {
+            if let Some(answers) = pump.frames() {
+                answers.own = Some(self.id);
+            }
+            pump.poll();
+            if let Some(answers) = pump.frames() {
+                answers.own = None;
+            }
+        }
         let answer = ready!(self.shared.calls.poll_answer(self.index, cx));
         self.open = false;
         Poll::Ready(answer)
     }
 
     /// Waits for nothing, because nothing was sent or nothing will be answered.
-    fn forget(mut self) -> Cow<'a, Arc<Lane>> {
+    fn forget(mut self) -> Cow<'a, Arc<Lane<L>>> {
         self.open = false;
         self.shared.calls.abandon(self.index);
         self.lane.clone()
@@ -725,9 +782,14 @@ impl<'a, L: Link> LaneCall<'a, L> {
 impl<L: Link> Drop for LaneCall<'_, L> {
     fn drop(&mut self) {
         if self.open && self.shared.calls.abandon(self.index) {
-            self.lane
-                .outbox
-                .put(|out| put_frame(out, FrameType::Error, None, false, self.id, |_| {}));
+            self.lane.outbox.put(Wake::Now, |out| {
+                put_frame(out, FrameType::Error, None, false, self.id, |_| {});
+            });
+        }
+        if self.listens
+            && let Some(pump) = self.lane.pump.try_take()
+        {
+            pump.wake_task();
         }
     }
 }
@@ -751,7 +813,7 @@ impl<L: Link> Drop for Reader<L> {
 /// Opens a lane and pumps it until it ends; then the calls on it have failed.
 async fn run_lane<L: Link>(
     shared: Arc<Shared<L>>,
-    lane: Arc<Lane>,
+    lane: Arc<Lane<L>>,
     priority: Priority,
     reading: Reader<L>,
 ) {
@@ -764,15 +826,17 @@ async fn run_lane<L: Link>(
         Err(broken) => LaneEnd::Failed(ReadError::Broken(broken)),
         Ok((mut send, recv)) => {
             send.set_priority(stream_priority(priority));
-            let mut reader = FrameReader::new(recv, shared.budget.clone());
-            let mut frames = Answers {
-                shared: &shared,
+            let reader = FrameReader::new(recv, shared.budget.clone());
+            let answers = Answers {
+                shared: Arc::clone(&shared),
                 arrived: Vec::new(),
                 wake: Vec::new(),
+                own: None,
             };
-            let end = pump(&mut send, &mut reader, &lane.outbox, &mut frames).await;
-            if matches!(end, LaneEnd::Failed(_)) {
-                send.reset(StreamCode::Cancelled);
+            let pump = Pump::new(send, reader, Arc::clone(&lane.outbox), answers);
+            let (end, pump) = lane.pump.run(pump).await;
+            if let (LaneEnd::Failed(_), Some(mut pump)) = (&end, pump) {
+                pump.send.reset(StreamCode::Cancelled);
             }
             end
         }
@@ -821,13 +885,15 @@ impl<L: Link> Drop for FailsLane<'_, L> {
 }
 
 /// The frames that come back on a lane: answers, collected so that one lock completes all that arrived together.
-struct Answers<'a, L: Link> {
-    shared: &'a Shared<L>,
+struct Answers<L: Link> {
+    shared: Arc<Shared<L>>,
     arrived: Vec<(RequestId, Answer<FrameReader<L::Recv>>)>,
     wake: Vec<Waker>,
+    /// The call whose caller reads, and need not be woken for its answer.
+    own: Option<RequestId>,
 }
 
-impl<L: Link> Frames for Answers<'_, L> {
+impl<L: Link> Frames for Answers<L> {
     fn on_frame(&mut self, header: Header, payload: &[u8]) -> Result<(), ReadError> {
         match header.kind {
             FrameType::Response | FrameType::Error => {
@@ -848,13 +914,9 @@ impl<L: Link> Frames for Answers<'_, L> {
         if !self.arrived.is_empty() {
             self.shared
                 .calls
-                .complete(self.arrived.drain(..), &mut self.wake);
+                .complete(self.arrived.drain(..), self.own, &mut self.wake);
             self.wake.drain(..).for_each(Waker::wake);
         }
-    }
-
-    fn has_many(&self) -> bool {
-        self.shared.calls.has_many()
     }
 }
 
@@ -880,7 +942,7 @@ async fn take_answer<L: Link>(shared: &Shared<L>, recv: L::Recv) -> Result<(), R
             let answer = Answer::Stream(Box::new(reader), head);
             shared
                 .calls
-                .complete([(header.id, answer)].into_iter(), &mut wake);
+                .complete([(header.id, answer)].into_iter(), None, &mut wake);
             wake.into_iter().for_each(Waker::wake);
             Ok(())
         }

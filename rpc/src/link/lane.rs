@@ -10,7 +10,7 @@ use std::{
     ops::RangeInclusive,
     pin::pin,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     task::{Context, Poll, Waker},
@@ -53,6 +53,17 @@ struct Queue {
     pump: Option<Waker>,
 }
 
+/// When the pump is woken that writes a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wake {
+    Now,
+    /// After all tasks that are ready now, wherever they are in the line: other calls are in flight, and theirs go with it.
+    Last,
+    /// Not at all: whoever queues it runs the pump. One that is woken while it runs goes to the end of the runtime's line, and
+    /// another thread is woken for it.
+    Never,
+}
+
 /// What became of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Put {
@@ -90,6 +101,7 @@ impl Outbox {
     /// Takes `item` and queues what `fill` writes of it, if there is room; one frame may pass the limit, none begins above it.
     pub(super) fn try_put<T>(
         &self,
+        wake: Wake,
         item: &mut Option<T>,
         fill: impl FnOnce(T, &mut BytesMut),
     ) -> Put {
@@ -101,14 +113,14 @@ impl Outbox {
             return Put::Full;
         }
         if let Some(item) = item.take() {
-            self.put_locked(&mut queue, |out| fill(item, out));
+            self.put_locked(&mut queue, wake, |out| fill(item, out));
         }
         Put::Queued
     }
 
     /// Queues what `fill` writes, whatever is queued: for frames that are bounded otherwise.
-    pub(super) fn put(&self, fill: impl FnOnce(&mut BytesMut)) {
-        self.put_locked(&mut self.lock(), fill);
+    pub(super) fn put(&self, wake: Wake, fill: impl FnOnce(&mut BytesMut)) {
+        self.put_locked(&mut self.lock(), wake, fill);
     }
 
     /// Waits until there is room, or the lane is gone.
@@ -136,7 +148,7 @@ impl Outbox {
         }
     }
 
-    fn put_locked(&self, queue: &mut Queue, fill: impl FnOnce(&mut BytesMut)) {
+    fn put_locked(&self, queue: &mut Queue, wake: Wake, fill: impl FnOnce(&mut BytesMut)) {
         if self.is_closed() {
             return;
         }
@@ -146,8 +158,13 @@ impl Outbox {
         self.budget.on_lane_frame();
         self.queued_bytes
             .store(queue.bytes.len(), Ordering::Relaxed);
-        if let Some(pump) = queue.pump.take() {
-            pump.wake();
+        if wake == Wake::Never {
+            return;
+        }
+        match queue.pump.take() {
+            Some(pump) if wake == Wake::Last => wake_last(&pump),
+            Some(pump) => pump.wake(),
+            None => {}
         }
     }
 
@@ -187,7 +204,7 @@ impl Outbox {
         self.room.notify_waiters();
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Queue> {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -196,6 +213,11 @@ impl fmt::Debug for Outbox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Outbox").finish_non_exhaustive()
     }
+}
+
+/// Has the runtime wake a task when no other one is ready; a waker alone would put it before, or right behind those that are now.
+fn wake_last(task: &Waker) {
+    let _ = pin!(yield_now()).poll(&mut Context::from_waker(task));
 }
 
 /// What is done with the frames of a lane.
@@ -211,9 +233,6 @@ pub(super) trait Frames: Send {
     /// All frames that had arrived, or for which there was room, were taken.
     fn on_pause(&mut self) {}
 
-    /// Whether more calls are in flight than one, so that another frame may be about to be queued.
-    fn has_many(&self) -> bool;
-
     /// Whether the lane may end, when nothing is queued.
     fn is_done(&self) -> bool {
         false
@@ -228,76 +247,46 @@ pub(super) enum LaneEnd {
     Failed(ReadError),
 }
 
-/// Pumps a lane until it ends. The future does not wait before it writes: what is queued while other tasks run goes with it.
-pub(super) async fn pump<S: SendHalf, R: RecvHalf>(
-    send: &mut S,
-    reader: &mut FrameReader<R>,
-    outbox: &Outbox,
-    frames: &mut impl Frames,
-) -> LaneEnd {
-    let closer = Closer(outbox);
-    let mut pump = Pump {
-        send,
-        reader,
-        outbox,
-        frames,
-        writing: Bytes::new(),
-        turn: *FRAMES_PER_TURN.start(),
-        together: 0,
-        blocked: None,
-        has_read: false,
-        has_yielded: false,
-    };
-    let end = poll_fn(|cx| pump.poll(cx)).await;
-    drop(closer);
-    end
-}
-
-struct Closer<'a>(&'a Outbox);
-
-impl Drop for Closer<'_> {
-    fn drop(&mut self) {
-        self.0.close();
-    }
-}
-
-struct Pump<'a, S, R, F> {
-    send: &'a mut S,
-    reader: &'a mut FrameReader<R>,
-    outbox: &'a Outbox,
-    frames: &'a mut F,
+/// What moves the frames of a lane, both ways. It does not wait before it writes: what is queued while other tasks run goes with it.
+pub(super) struct Pump<S, R, F> {
+    pub(super) send: S,
+    reader: FrameReader<R>,
+    pub(super) outbox: Arc<Outbox>,
+    pub(super) frames: F,
     writing: Bytes,
     /// How many frames are taken at once, and how many were since none was there.
     turn: usize,
     together: usize,
     /// While there was no room for it.
     blocked: Option<BlockedLane>,
-    has_read: bool,
-    has_yielded: bool,
 }
 
-impl<S: SendHalf, R: RecvHalf, F: Frames> Pump<'_, S, R, F> {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<LaneEnd> {
+impl<S: SendHalf, R: RecvHalf, F: Frames> Pump<S, R, F> {
+    pub(super) fn new(send: S, reader: FrameReader<R>, outbox: Arc<Outbox>, frames: F) -> Self {
+        Self {
+            send,
+            reader,
+            outbox,
+            frames,
+            writing: Bytes::new(),
+            turn: *FRAMES_PER_TURN.start(),
+            together: 0,
+            blocked: None,
+        }
+    }
+
+    /// Pumps until the lane ends.
+    pub(super) async fn run(&mut self) -> LaneEnd {
+        let _closer = Closer(Arc::clone(&self.outbox));
+        poll_fn(|cx| self.poll(cx)).await
+    }
+
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<LaneEnd> {
         loop {
             let read = match self.poll_read(cx) {
                 Ok(read) => read,
                 Err(error) => return Poll::Ready(LaneEnd::Failed(error)),
             };
-            // What frames that were read just now have queued is complete. Otherwise it was one of several tasks that are ready now:
-            // let all of them queue theirs, wherever they are in the line: those of other connections may be between them. A call
-            // that is alone does not pay for that.
-            let others_first = !mem::take(&mut self.has_read) && !self.has_yielded;
-            if others_first
-                && self.writing.is_empty()
-                && self.outbox.queued_bytes() > 0
-                && self.frames.has_many()
-            {
-                self.has_yielded = true;
-                // It has the runtime wake the pump when no other task is ready; a waker would put it behind those that are now.
-                let _ = pin!(yield_now()).poll(cx);
-                return Poll::Pending;
-            }
-            self.has_yielded = false;
             match self.poll_write(cx) {
                 Ok(Write::Empty) if self.frames.is_done() => return Poll::Ready(LaneEnd::Finished),
                 Ok(_) => {}
@@ -316,7 +305,7 @@ impl<S: SendHalf, R: RecvHalf, F: Frames> Pump<'_, S, R, F> {
         }
     }
 
-    fn poll_read(&mut self, cx: &mut Context<'_>) -> Result<Read, ReadError> {
+    pub(super) fn poll_read(&mut self, cx: &mut Context<'_>) -> Result<Read, ReadError> {
         for _ in 0..self.turn {
             if !self.frames.ready() {
                 self.frames.on_pause();
@@ -337,7 +326,6 @@ impl<S: SendHalf, R: RecvHalf, F: Frames> Pump<'_, S, R, F> {
             };
             let read = match frame {
                 Poll::Ready(Ok(Some(()))) => {
-                    self.has_read = true;
                     self.together += 1;
                     continue;
                 }
@@ -387,10 +375,21 @@ impl<S: SendHalf, R: RecvHalf, F: Frames> Pump<'_, S, R, F> {
     }
 }
 
-enum Read {
+/// Closes a queue that nobody writes any more.
+pub(super) struct Closer(pub(super) Arc<Outbox>);
+
+impl Drop for Closer {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+/// What came of reading.
+pub(super) enum Read {
     Ended,
     Full,
     More,
+    /// The reader's waker is woken when there is more.
     Waiting,
 }
 
@@ -408,7 +407,7 @@ mod tests {
         let outbox = Outbox::new(Budget::new(|_| {}));
         let cx = Context::from_waker(Waker::noop());
         let room_after = |bytes: usize| {
-            outbox.put(|out| out.extend_from_slice(&vec![7; bytes]));
+            outbox.put(Wake::Now, |out| out.extend_from_slice(&vec![7; bytes]));
             assert_eq!(outbox.take(&cx).map(|taken| taken.len()), Some(bytes));
             outbox.lock().bytes.capacity()
         };

@@ -16,6 +16,7 @@ use tokio::{
 use super::{
     client::{MAX_LANES, Shared},
     halves::{CloseCode, Link, Packets},
+    lane::Wake,
     writer::put_frame,
 };
 use crate::{
@@ -139,9 +140,12 @@ async fn ping<L: Link>(shared: &Arc<Shared<L>>) -> Status {
         // On the lane of the highest priority, which no amount of calls keeps waiting.
         let sent = Instant::now();
         liveness.asked.store(number, Ordering::Relaxed);
-        shared.lane(Priority::Critical).outbox.put(|out| {
-            put_frame(out, FrameType::Ping, None, false, ping_id(number), |_| {});
-        });
+        shared
+            .lane(Priority::Critical)
+            .outbox
+            .put(Wake::Now, |out| {
+                put_frame(out, FrameType::Ping, None, false, ping_id(number), |_| {});
+            });
         let unanswered = wait_for_pong(shared, config, &mut pong, number).await;
         if let Some(after) = unanswered {
             return Status::unavailable(format!(

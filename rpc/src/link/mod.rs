@@ -20,6 +20,7 @@ mod serve;
 mod serve_lane;
 mod serve_stream;
 mod services;
+mod shared_pump;
 mod stream;
 mod writer;
 

@@ -22,7 +22,7 @@ use super::{
     budget::{Budget, Peaks},
     client::MAX_LANES,
     halves::{Broken, CloseCode, Link, SendHalf, StreamCode},
-    lane::Outbox,
+    lane::{Outbox, Wake},
     reader::{FrameReader, ReadError},
     serve_lane, serve_stream,
     services::Services,
@@ -376,7 +376,9 @@ impl<L: Link, D: Dispatch> Server<L, D> {
             ..self.limits_hello()
         };
         for outbox in self.live_lanes() {
-            outbox.put(|out| serve_lane::put_pong(out, super::liveness::HELLO_ID, Some(&hello)));
+            outbox.put(Wake::Now, |out| {
+                serve_lane::put_pong(out, super::liveness::HELLO_ID, Some(&hello));
+            });
             outbox.wake();
         }
     }

@@ -14,7 +14,7 @@ use super::{
     budget::MAX_LANE_QUEUE_BYTES,
     client::HEAD_ROOM_BYTES,
     halves::{Broken, Link, SendHalf, StreamCode},
-    lane::{Frames, LaneEnd, Outbox, pump},
+    lane::{Frames, LaneEnd, Outbox, Pump, Wake},
     liveness::HELLO_ID,
     reader::{FrameReader, ReadError},
     serve::{Active, Handling, Server, set_priority, too_many_trailers},
@@ -39,7 +39,7 @@ const LINGER: Duration = Duration::from_secs(2);
 pub(super) async fn serve<L: Link, D: Dispatch>(
     server: Arc<Server<L, D>>,
     send: L::Send,
-    mut reader: FrameReader<L::Recv>,
+    reader: FrameReader<L::Recv>,
     ping: RequestId,
     priority: Priority,
 ) {
@@ -49,17 +49,18 @@ pub(super) async fn serve<L: Link, D: Dispatch>(
     if let Err(error) = server.add_lane(&outbox) {
         return server.break_protocol(&error);
     }
-    outbox.put(|out| put_pong(out, ping, Some(&server.hello())));
-    let mut requests = Requests {
+    outbox.put(Wake::Now, |out| put_pong(out, ping, Some(&server.hello())));
+    let requests = Requests {
         server: Arc::clone(&server),
         outbox: Arc::clone(&outbox),
         answers: BytesMut::new(),
         priority,
     };
-    match pump(&mut send, &mut reader, &outbox, &mut requests).await {
+    let mut pump = Pump::new(send, reader, outbox, requests);
+    match pump.run().await {
         LaneEnd::Finished => {
-            send.finish();
-            if timeout(LINGER, send.stopped()).await.is_err() {
+            pump.send.finish();
+            if timeout(LINGER, pump.send.stopped()).await.is_err() {
                 server.lost_answers();
             }
         }
@@ -145,7 +146,8 @@ impl<L: Link, D: Dispatch> Frames for Requests<L, D> {
     /// The answers of handlers that did not wait go to the queue together.
     fn on_pause(&mut self) {
         if !self.answers.is_empty() {
-            self.outbox.put(|out| out.extend_from_slice(&self.answers));
+            self.outbox
+                .put(Wake::Never, |out| out.extend_from_slice(&self.answers));
             self.answers.clear();
         }
     }
@@ -155,15 +157,12 @@ impl<L: Link, D: Dispatch> Frames for Requests<L, D> {
             (FrameType::Request, Some(codec)) => self.on_request(header, codec, payload)?,
             (FrameType::Error, _) => self.server.cancel(header.id),
             (FrameType::Ping, _) if header.id != HELLO_ID => {
-                self.outbox.put(|out| put_pong(out, header.id, None));
+                self.outbox
+                    .put(Wake::Never, |out| put_pong(out, header.id, None));
             }
             _ => return Err(WireError::Unexpected("frame type from a client on a lane").into()),
         }
         Ok(())
-    }
-
-    fn has_many(&self) -> bool {
-        self.server.has_many()
     }
 
     fn is_done(&self) -> bool {
@@ -231,7 +230,12 @@ impl<L: Link, D: Dispatch> Requests<L, D> {
                 outbox.room().await;
             }
             let mut large = None;
-            outbox.put(|out| large = put_answer(out, id, codec, answer));
+            let wake = if server.has_many() {
+                Wake::Last
+            } else {
+                Wake::Now
+            };
+            outbox.put(wake, |out| large = put_answer(out, id, codec, answer));
             match large {
                 None => drop(active),
                 Some(large) => send_large(server, active, large, codec, priority).await,
