@@ -3,6 +3,7 @@
 use std::{
     fmt,
     sync::{Arc, atomic::Ordering},
+    time::Duration,
 };
 
 use blixard_rpc::{Context, Peer as Caller, Result, Status, Streaming};
@@ -10,8 +11,8 @@ use blixard_services::raft::{
     MessageBatch, MessageReceipt, Raft, RaftMessage, RaftRequest, SnapshotBegin, SnapshotPart,
     SnapshotProgress,
 };
-use futures_util::{StreamExt as _, stream};
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use futures_util::{FutureExt as _, StreamExt as _, stream};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use crate::{
     arrival::{Arrived, Upload},
@@ -113,21 +114,67 @@ impl<E: Engine> Inbound<E> {
         class: Class,
         batches: Streaming<MessageBatch>,
     ) -> Result<Streaming<MessageReceipt>> {
-        let arrival = self.arrival(cx, class)?;
-        let engine = Arc::clone(&self.engine);
-        let delivering =
-            stream::unfold(Some((arrival, engine, batches)), |delivering| async move {
-                let (mut arrival, engine, mut batches) = delivering?;
-                let receipt = match batches.next().await? {
-                    Ok(batch) => arrival.deliver(&*engine, batch).await,
-                    Err(status) => Err(status),
-                };
-                let goes_on = receipt.is_ok();
-                Some((receipt, goes_on.then_some((arrival, engine, batches))))
-            });
-        Ok(Streaming::new(delivering))
+        let delivering = Delivering {
+            arrival: self.arrival(cx, class)?,
+            engine: Arc::clone(&self.engine),
+            batches,
+            end: None,
+        };
+        let receipts = stream::unfold(Some(delivering), |delivering| async move {
+            let mut delivering = delivering?;
+            let receipt = delivering.next().await?;
+            let goes_on = receipt.is_ok();
+            Some((receipt, goes_on.then_some(delivering)))
+        });
+        Ok(Streaming::new(receipts))
     }
 }
+
+/// A stream of messages on its way to the engine.
+struct Delivering<E> {
+    arrival: Arrival,
+    engine: Arc<E>,
+    batches: Streaming<MessageBatch>,
+    /// What has come in place of a batch, when there was a receipt to be sent first.
+    end: Option<Option<Status>>,
+}
+
+impl<E: Engine> Delivering<E> {
+    /// Gives the engine the next batch, and some more that are there already; the receipt of all of them. One for each would cost as much
+    /// as a batch does.
+    async fn next(&mut self) -> Option<Result<MessageReceipt>> {
+        if let Some(end) = self.end.take() {
+            return end.map(Err);
+        }
+        let mut receipt = match self.batches.next().await? {
+            Ok(batch) => self.arrival.deliver(&*self.engine, batch).await,
+            Err(status) => Err(status),
+        };
+        let began = Instant::now();
+        for _ in 1..BATCHES_PER_RECEIPT {
+            if receipt.is_err() || began.elapsed() > RECEIPT_DELAY {
+                break;
+            }
+            match self.batches.next().now_or_never() {
+                Some(Some(Ok(batch))) => {
+                    receipt = self.arrival.deliver(&*self.engine, batch).await;
+                }
+                Some(end) => {
+                    self.end = Some(end.and_then(Result::err));
+                    break;
+                }
+                None => break,
+            }
+        }
+        Some(receipt)
+    }
+}
+
+/// How many batches are acknowledged together: a fifth of what may be under way, so that the sender need not wait.
+const BATCHES_PER_RECEIPT: usize = 8;
+
+/// An engine that takes longer than this for a batch has it acknowledged alone.
+const RECEIPT_DELAY: Duration = Duration::from_millis(1);
 
 /// A stream of batches from a member: what each batch must be before the engine sees it.
 struct Arrival {

@@ -217,7 +217,7 @@ impl Lane {
             Stream::Opening => self.stream = Stream::Open,
             Stream::Open => {}
         }
-        let has_room = self.flight_messages < self.in_flight.messages
+        let has_room = self.flight_messages < self.window_messages()
             && self.flight_bytes < self.in_flight.bytes;
         match self.queue.ready_at() {
             Some(ready) if has_room && now >= ready => {
@@ -233,6 +233,15 @@ impl Lane {
             // An acknowledgement makes room.
             _ => Next::Wait(None),
         }
+    }
+
+    /// How many messages may be under way: as many as a way of this length takes. More are not sooner there; they stand before what is
+    /// urgent in the sockets, and come in floods that keep each side waiting for the other.
+    fn window_messages(&self) -> usize {
+        let round_trip = self.health.round_trip().unwrap_or_default();
+        let by_way = round_trip.as_micros() * MESSAGES_PER_MILLISECOND / 1000;
+        let by_way = usize::try_from(by_way).unwrap_or(usize::MAX);
+        by_way.max(LEAST_WINDOW).min(self.in_flight.messages)
     }
 
     fn send(&mut self, now: Instant, messages: Vec<RaftMessage>) -> Next {
@@ -317,9 +326,60 @@ impl Lane {
     }
 }
 
+/// So many messages may be under way however short the way is.
+const LEAST_WINDOW: usize = 1024;
+/// And so many for each millisecond of the round trip, where that is more.
+const MESSAGES_PER_MILLISECOND: u128 = 512;
+
 /// When a stream is opened anew. How often a peer is dialled is not decided here, but by the pool: an attempt in between is told so at
 /// once, and costs nothing.
 const REOPEN: Backoff = Backoff {
     first: Duration::from_millis(20),
     longest: Duration::from_millis(500),
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Sends what may be sent; how many messages, and the last batch.
+    fn send(lane: &mut Lane, now: Instant) -> (usize, u64) {
+        let (mut sent, mut last) = (0, 0);
+        while let Next::Send { sequence, messages } = lane.next(now, 1) {
+            sent += messages.len();
+            last = sequence;
+        }
+        (sent, last)
+    }
+
+    #[test]
+    fn more_is_under_way_where_the_way_is_long() {
+        for (round_trip_ms, window) in [(0, 1024), (1, 1024), (4, 2048), (100, 4096)] {
+            let mut lane = Lane::new(Class::LogAppend, &TransportConfig::new("orders", 1));
+            let start = Instant::now();
+            let fill = |lane: &mut Lane, now| {
+                while lane.push(now, None, RaftMessage::new(1, "x")).is_ok() {}
+            };
+            fill(&mut lane, start);
+            assert_eq!(lane.step(start), Step::Open(1));
+            // The last batch may go over it.
+            let may_be = |window: usize| window..window + 100;
+            let (sent, last) = send(&mut lane, start);
+            assert!(may_be(LEAST_WINDOW).contains(&sent), "{sent}");
+            let now = start + Duration::from_millis(round_trip_ms);
+            lane.acked(now, last);
+            fill(&mut lane, now);
+            let mut sent = 0;
+            // No more waits than may be under way.
+            loop {
+                let (more, _) = send(&mut lane, now);
+                sent += more;
+                if more == 0 {
+                    break;
+                }
+                fill(&mut lane, now);
+            }
+            assert!(may_be(window).contains(&sent), "{round_trip_ms} ms: {sent}");
+        }
+    }
+}

@@ -225,6 +225,16 @@ impl Peer {
         self.push(class.min(Class::LogAppend), None, message)
     }
 
+    /// Waits until what waits to be sent in this class is at most half of what may: for who was told [`SendError::Full`].
+    ///
+    /// Others may take the room; and who is down has room, since nothing is kept for it.
+    ///
+    /// # Cancel safety
+    /// It may be dropped at any time.
+    pub async fn room(&self, class: Class) {
+        self.state.room(class.min(Class::LogAppend)).await;
+    }
+
     /// Sends a heartbeat, or the answer to one, in place of the one that still waits under the same key, if any. The key is whatever
     /// tells apart what must not replace each other: the group, if there are several, and whether it is an answer.
     ///

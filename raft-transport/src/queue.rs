@@ -73,6 +73,12 @@ impl Queue {
         self.bytes
     }
 
+    /// Whether there is room for many: it is at most half full.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.items.len() <= self.limits.messages / 2 && self.bytes <= self.limits.bytes / 2
+    }
+
     /// Queues a message. Call [`expire`](Self::expire) before, so that what is stale takes no room.
     ///
     /// # Errors

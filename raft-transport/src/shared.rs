@@ -3,6 +3,7 @@
 use std::{
     collections::HashMap,
     hash::{BuildHasher, RandomState},
+    pin::pin,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -171,6 +172,8 @@ pub(crate) struct ClassState {
     lane: Mutex<Watched<Lane>>,
     /// Whoever looks after the lane's stream.
     pub(crate) keeper: tokio::sync::Notify,
+    /// Those who wait for room in the lane's queue.
+    room: tokio::sync::Notify,
     pub(crate) task: OnceLock<AbortHandle>,
     /// Calls that are under way, and their bytes.
     pub(crate) under_way: Mutex<(usize, usize)>,
@@ -196,6 +199,8 @@ struct Watched<T> {
     told: Standing,
     /// Whoever waits for something to carry.
     carrier: Option<Waker>,
+    /// Whether somebody waits for room.
+    room_awaited: bool,
 }
 
 impl<T> Watched<T> {
@@ -204,6 +209,7 @@ impl<T> Watched<T> {
             inner,
             told: Standing::Up,
             carrier: None,
+            room_awaited: false,
         })
     }
 }
@@ -216,6 +222,7 @@ impl PeerState {
             asked: Watched::new(Health::new(shared.config.suspect_after)),
             lane: Watched::new(Lane::new(class, &shared.config)),
             keeper: tokio::sync::Notify::new(),
+            room: tokio::sync::Notify::new(),
             task: OnceLock::new(),
             under_way: Mutex::default(),
             beats: Mutex::default(),
@@ -312,6 +319,24 @@ impl PeerState {
         )
     }
 
+    /// Waits until the lane's queue is at most half full.
+    pub(crate) async fn room(&self, class: Class) {
+        let state = self.class(class);
+        loop {
+            let mut given = pin!(state.room.notified());
+            // Before it is asked for, so that it is not missed.
+            given.as_mut().enable();
+            {
+                let mut lane = lock(&state.lane);
+                if lane.inner.queue().has_room() {
+                    return;
+                }
+                lane.room_awaited = true;
+            }
+            given.await;
+        }
+    }
+
     /// Does something with the lane, tells the engine what that has changed, and whoever carries what is sent that there is something.
     pub(crate) fn with_lane<T>(
         &self,
@@ -353,7 +378,12 @@ impl PeerState {
         let drops = watched.inner.take_drops();
         let standing = watched.inner.health().standing();
         let before = std::mem::replace(&mut watched.told, standing);
+        let gives_room = watched.room_awaited && watched.inner.queue().has_room();
+        watched.room_awaited &= !gives_room;
         drop(watched);
+        if gives_room {
+            self.class(class).room.notify_waiters();
+        }
         let Drops {
             stale,
             superseded,

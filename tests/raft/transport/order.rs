@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     io::Cursor,
+    pin::pin,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -17,7 +18,7 @@ use blixard_rpc::{
     transport::iroh::{EndpointAddr, SecretKey},
 };
 use blixard_tests::net::soon;
-use futures_util::stream;
+use futures_util::{FutureExt as _, stream};
 
 use super::nodes::{Cluster, NAME, Over, WITHIN, lock, numbered};
 
@@ -52,6 +53,33 @@ async fn an_election_overtakes_a_log_that_stands_still() {
         let expected: Vec<u64> = (0..200).collect();
         assert_eq!(engine.numbers(Class::LogAppend), expected, "{over:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_was_told_that_there_is_no_room_is_told_when_there_is() {
+    let nodes = Cluster::default().start(Over::Iroh, 2).await;
+    let (peer, engine) = (nodes[0].transport.peer(2).unwrap(), &nodes[1].engine);
+    soon(peer.room(Class::LogAppend)).await;
+    engine.log_stands_still.send_replace(true);
+    let mut count = 0;
+    let refused = loop {
+        match peer.send(Class::LogAppend, numbered(count, 64 * 1024)) {
+            Ok(()) => count += 1,
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(refused, SendError::Full(_)), "{refused}");
+    // A quarter of what waits is under way at most.
+    let mut room = pin!(peer.room(Class::LogAppend));
+    assert!(room.as_mut().now_or_never().is_none());
+    engine.log_stands_still.send_replace(false);
+    soon(room).await;
+    peer.send(Class::LogAppend, numbered(count, 64 * 1024))
+        .unwrap();
+    let all = count as usize + 1;
+    soon(engine.until(|delivered| delivered.len() == all)).await;
+    let expected: Vec<u64> = (0..=count).collect();
+    assert_eq!(engine.numbers(Class::LogAppend), expected);
 }
 
 #[tokio::test(flavor = "multi_thread")]
