@@ -30,6 +30,7 @@ mod network;
 #[cfg(feature = "openraft")]
 pub mod openraft;
 mod outbound;
+mod pace;
 mod pack;
 mod peer;
 pub mod queue;

@@ -20,14 +20,12 @@ use crate::{
     config::SNAPSHOT_CHUNK_BYTES,
     error::SendError,
     outbound::{OPEN_TIMEOUT, client, failure},
+    pace::{Pace, WINDOW_CHUNKS},
     shared::{PeerState, Shared, lock},
     snapshot::{MAX_ID_BYTES, OutgoingSnapshot},
 };
 
 const CLASS: Class = Class::Snapshot;
-
-/// How many chunks may be under way: so many are sent again at most after a cut.
-pub(crate) const WINDOW_CHUNKS: usize = 8;
 
 /// When an upload goes on after a cut.
 const RETRY: Backoff = Backoff {
@@ -201,7 +199,7 @@ where
             .into());
         }
         self.received = self.received.max(offset);
-        let window = Semaphore::new(WINDOW_CHUNKS);
+        let window = Semaphore::new(WINDOW_CHUNKS as usize);
         let mut received = offset;
         let Self {
             shared,
@@ -292,18 +290,27 @@ async fn send_chunks<R>(
 where
     R: AsyncRead + AsyncSeek + Unpin,
 {
+    let mut pace = Pace::new(Instant::now(), log_messages(shared));
+    // When the last chunk was.
+    let mut sent = Instant::now();
     snapshot.source.seek(SeekFrom::Start(offset)).await?;
     while offset < snapshot.total_bytes {
         let data = read(snapshot, offset).await?;
         let hash = blake3::hash(&data);
         hashes.add(offset, &data, &hash);
-        let permit = window.acquire().await;
-        permit.expect("nobody closes it").forget();
-        let bytes = data.len();
-        let wait = lock(&shared.rate).take(Instant::now(), bytes);
+        let chunks = pace.chunks(Instant::now(), log_messages(shared));
+        // As many are free as may not be taken, and one for this one.
+        let free = window.acquire_many(WINDOW_CHUNKS + 1 - chunks).await;
+        let mut free = free.expect("nobody closes it");
+        free.split(1).expect("there is one at least").forget();
+        drop(free);
+        let (now, bytes) = (Instant::now(), data.len());
+        let pause = pace.pause(now.saturating_duration_since(sent));
+        let wait = lock(&shared.rate).take(now, bytes).max(pause);
         if !wait.is_zero() {
             sleep(wait).await;
         }
+        sent = Instant::now();
         parts
             .send(SnapshotPart::Chunk(SnapshotChunk {
                 offset,
@@ -319,6 +326,17 @@ where
         hash: Bytes::copy_from_slice(hash.as_bytes()),
     });
     Ok(parts.send(end).await?)
+}
+
+/// How many messages of the log there were, to and from all members.
+fn log_messages(shared: &Shared) -> u64 {
+    let peers = shared.peers();
+    let counts = peers
+        .iter()
+        .map(|peer| &peer.class(Class::LogAppend).counts);
+    counts
+        .map(|it| it.sent_messages.get() + it.received_messages.get())
+        .sum()
 }
 
 /// The chunk at `offset`, where the source is.
