@@ -8,7 +8,7 @@ use futures_util::future::try_join_all;
 
 use crate::{
     Outcome, Plan,
-    nodes::{Cluster, Consensus},
+    nodes::{Cluster, Consensus, Sites},
     report::{
         Least::{Any, Over, Under},
         Report,
@@ -85,12 +85,68 @@ pub(crate) async fn many(plan: &Plan, report: &mut Report) -> Outcome<()> {
                 name,
                 rate,
             );
-            report.add("- p50", Millis, Any, name, quantile(&took, 0.5));
-            report.add("- p99", Millis, Any, name, quantile(&took, 0.99));
+            report.add(
+                "- one process, p50",
+                Millis,
+                Any,
+                name,
+                quantile(&took, 0.5),
+            );
+            report.add(
+                "- one process, p99",
+                Millis,
+                Any,
+                name,
+                quantile(&took, 0.99),
+            );
             match (mode, grpc) {
                 (Mode::Grpc, _) => grpc = Some(rate),
-                (_, Some(grpc)) => report.add("- beside gRPC", Times, Over(1.0), name, rate / grpc),
+                (_, Some(grpc)) => report.add(
+                    "- one process, beside gRPC",
+                    Times,
+                    Over(1.0),
+                    name,
+                    rate / grpc,
+                ),
                 _ => {}
+            }
+        }
+    }
+    stop(clusters).await;
+    Ok(())
+}
+
+/// Many clients, where each packet takes 10 ms and one in a hundred is lost.
+pub(crate) async fn lossy(plan: &Plan, report: &mut Report) -> Outcome<()> {
+    const WHAT: &str = "commits, 1 % loss, 20 ms";
+    let mut clusters = Vec::new();
+    for mode in &plan.over {
+        let cluster = Cluster::start_at(Sites::over_link()?, *mode, ELECTION, |_| {}).await?;
+        load(&cluster.leader().await?.raft, CLIENTS, plan.time / 2).await?;
+        clusters.push((*mode, cluster));
+    }
+    for _ in 0..plan.rounds {
+        for clients in [1, CLIENTS] {
+            let mut grpc = None;
+            for (mode, cluster) in &clusters {
+                let began = Instant::now();
+                let took = load(&cluster.leader().await?.raft, clients, plan.time).await?;
+                let rate = took.len() as f64 / began.elapsed().as_secs_f64();
+                let (name, many) = (mode.name(), clients > 1);
+                let of = format!("{WHAT}, {clients} client{}", if many { "s" } else { "" });
+                report.add(&of, PerSecond, Any, name, rate);
+                for (what, share) in [("p50", 0.5), ("p99", 0.99)] {
+                    let took = quantile(&took, share);
+                    report.add(&format!("{of}, {what}"), Millis, Any, name, took);
+                }
+                match (mode, grpc) {
+                    (Mode::Grpc, _) => grpc = Some(rate),
+                    (_, Some(grpc)) => {
+                        let beside = format!("{of}, beside gRPC");
+                        report.add(&beside, Times, Over(1.0), name, rate / grpc);
+                    }
+                    _ => {}
+                }
             }
         }
     }

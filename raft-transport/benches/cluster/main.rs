@@ -1,22 +1,33 @@
 //! The figures of `docs/RAFT.md`: three members over gRPC with mutual TLS, over iroh, and over both, side by side and by turns.
 //!
-//! `cargo bench -p blixard-raft-transport` takes about ten minutes; `-- --only NAME` runs the parts that have `NAME` in their names,
-//! `-- --list` names them, `-- --quick` only shows that all of it runs, `-- --over iroh` leaves out the other transports. All members live on this machine: read the ratios, absolute
-//! figures are the machine's.
+//! `cargo bench -p blixard-raft-transport` takes about twenty minutes; `-- --only NAME` runs the parts that have `NAME` in their names,
+//! `-- --list` names them, `-- --quick` only shows that all of it runs, `-- --over iroh` leaves out the other transports.
+//! `-- --figures FILE` keeps what was measured, beside what earlier runs have measured of other parts, and `-- --plot FILE` draws it.
+//! All members live on this machine: read the ratios, absolute figures are the machine's.
 
 mod commits;
+mod cut;
+mod link;
 mod messages;
 mod nodes;
+mod plot;
 mod processes;
 mod raw;
 mod report;
 mod snapshots;
 
-use std::{env, error::Error, path::Path, time::Duration};
+use std::{
+    env,
+    error::Error,
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use blixard_raft_cluster::node;
 use blixard_rpc::runner::Mode;
 
+use link::Link;
 use report::Report;
 
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
@@ -32,11 +43,16 @@ struct Plan {
     snapshot_bytes: u64,
     only: Option<String>,
     over: Vec<Mode>,
+    /// Where figures are kept from run to run.
+    figures: Option<PathBuf>,
+    plot: Option<PathBuf>,
+    /// Whether all of it is in a network of its own.
+    carried: bool,
 }
 
-const PARTS: [&str; 10] = [
-    "memory", "client", "window", "fsync", "messages", "upload", "beside", "transfer", "switch",
-    "kill",
+const PARTS: [&str; 13] = [
+    "memory", "client", "window", "fsync", "messages", "upload", "cut", "beside", "narrow",
+    "lossy", "transfer", "switch", "kill",
 ];
 
 impl Plan {
@@ -49,6 +65,9 @@ impl Plan {
             snapshot_bytes: 1024 * MIB,
             only: None,
             over: vec![Mode::Grpc, Mode::Iroh, Mode::Dual],
+            figures: None,
+            plot: None,
+            carried: false,
         };
         let mut args = args.iter();
         while let Some(arg) = args.next() {
@@ -64,13 +83,17 @@ impl Plan {
                     let name = args.next().ok_or("--over needs grpc, iroh or dual")?;
                     plan.over.retain(|mode| mode.name() == name);
                 }
+                "--figures" => {
+                    plan.figures = Some(args.next().ok_or("--figures needs a file")?.into());
+                }
+                "--plot" => plan.plot = Some(args.next().ok_or("--plot needs a file")?.into()),
                 "--list" => {
                     println!("{}", PARTS.join("\n"));
                     return Ok(None);
                 }
                 // What cargo itself passes to a benchmark.
                 "--bench" => {}
-                unknown => return Err(format!("unknown argument {unknown}; there are --only NAME, --over TRANSPORT, --quick and --list").into()),
+                unknown => return Err(format!("unknown argument {unknown}; there are --only NAME, --over TRANSPORT, --quick, --figures FILE, --plot FILE and --list").into()),
             }
         }
         Ok(Some(plan))
@@ -99,28 +122,68 @@ fn main() -> Outcome<()> {
             .block_on(node::run(Path::new(folder), id))
             .map_err(|error| error.to_string().into());
     }
-    let Some(plan) = Plan::from_args(&args)? else {
+    let carried = match &args[..] {
+        [what, link, ..] if what == link::CARRIED => {
+            Link::ALL.into_iter().find(|it| it.name() == link)
+        }
+        _ => None,
+    };
+    let own = if carried.is_some() { 2 } else { 0 };
+    let Some(mut plan) = Plan::from_args(&args[own..])? else {
         return Ok(());
     };
+    if let Some(link) = carried {
+        link::make(link)?;
+        plan.carried = true;
+        plan.only = Some(link.name().to_owned());
+    }
     let mut report = Report::new(&plan.over);
     runtime.block_on(async {
         for part in PARTS.into_iter().filter(|part| plan.wants(part)) {
             println!("{part} ..");
-            match part {
-                "memory" => commits::many(&plan, &mut report).await?,
-                "client" => commits::one(&plan, &mut report).await?,
-                "window" => commits::windows(&plan, &mut report).await?,
-                "fsync" => processes::writes(&plan, &mut report).await?,
-                "messages" => messages::run(&plan, &mut report).await?,
-                "upload" => snapshots::upload(&plan, &mut report).await?,
-                "beside" => snapshots::beside(&plan, &mut report).await?,
-                "transfer" => commits::transfer(&plan, &mut report).await?,
-                "switch" => processes::switch(&plan, &mut report).await?,
+            let link = Link::ALL.into_iter().find(|it| it.name() == part);
+            match (part, link) {
+                (_, Some(link)) if !plan.carried => over(link, &args, &plan, &mut report)?,
+                ("memory", _) => commits::many(&plan, &mut report).await?,
+                ("client", _) => commits::one(&plan, &mut report).await?,
+                ("window", _) => commits::windows(&plan, &mut report).await?,
+                ("fsync", _) => processes::writes(&plan, &mut report).await?,
+                ("messages", _) => messages::run(&plan, &mut report).await?,
+                ("upload", _) => snapshots::upload(&plan, &mut report).await?,
+                ("cut", _) => cut::run(&plan, &mut report).await?,
+                ("beside", _) => snapshots::beside(&plan, &mut report).await?,
+                ("narrow", _) => snapshots::narrow(&plan, &mut report).await?,
+                ("lossy", _) => commits::lossy(&plan, &mut report).await?,
+                ("transfer", _) => commits::transfer(&plan, &mut report).await?,
+                ("switch", _) => processes::switch(&plan, &mut report).await?,
                 _ => processes::kill(&plan, &mut report).await?,
             }
         }
         Outcome::Ok(())
     })?;
+    if let Some(file) = &plan.figures {
+        let mut known = Report::load(file, &plan.over)?;
+        known.merge(report);
+        report = known;
+        report.save(file)?;
+    }
+    if plan.carried {
+        return Ok(());
+    }
+    if let Some(file) = &plan.plot {
+        plot::plot(&report, file)?;
+    }
     print!("{}", report.table());
+    Ok(())
+}
+
+/// Has a part measured in a network of its own.
+fn over(link: Link, args: &[String], plan: &Plan, report: &mut Report) -> Outcome<()> {
+    let file = env::temp_dir().join(format!("raft-bench-{}-{}", std::process::id(), link.name()));
+    let mut args = args.to_vec();
+    args.extend(["--figures".to_owned(), file.to_string_lossy().into_owned()]);
+    link::run(link, &args)?;
+    report.merge(Report::load(&file, &plan.over)?);
+    fs::remove_file(&file)?;
     Ok(())
 }

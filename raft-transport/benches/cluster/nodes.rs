@@ -3,10 +3,11 @@
 use std::{
     collections::BTreeMap,
     fs,
+    net::SocketAddr,
     path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicU16, AtomicU32, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -30,21 +31,24 @@ use blixard_rpc::{
 use openraft::{BasicNode, Config, Raft, SnapshotPolicy, async_runtime::watch::WatchReceiver as _};
 use tokio::{net::TcpListener, sync::mpsc};
 
-use crate::{Outcome, report::millis};
+use crate::{Outcome, link, report::millis};
 
 pub(crate) type Consensus = Raft<Types<Kv>, StateStore<Kv>>;
 
 /// A way to reach the others, and to be reached; what is served is given later.
 pub(crate) struct Site {
     pub(crate) transport: Transport,
-    endpoint: Endpoint,
+    pub(crate) endpoint: Endpoint,
     listener: TcpListener,
     tls: ServerTls,
 }
 
 /// Three members that are known to each other.
 pub(crate) struct Sites {
+    /// As the members know each other.
     pub(crate) layout: Layout,
+    /// Where they listen.
+    inside: Layout,
     _folder: Folder,
 }
 
@@ -53,7 +57,29 @@ impl Sites {
         let folder = Folder::new();
         let layout = Layout::create(&folder.0, 3)?;
         Ok(Self {
+            inside: layout.clone(),
             layout,
+            _folder: folder,
+        })
+    }
+
+    /// Members that reach each other over the link that all of this is in.
+    pub(crate) fn over_link() -> Outcome<Self> {
+        // Ports are those of a cluster each.
+        static NEXT: AtomicU16 = AtomicU16::new(7000);
+        let first = NEXT.fetch_add(10, Ordering::Relaxed);
+        let at = |port| SocketAddr::from((link::FAR, first + port));
+        let folder = Folder::new();
+        let layout =
+            Layout::create_at(&folder.0, &[0, 1, 2].map(|it| (at(2 * it), at(2 * it + 1))))?;
+        let mut inside = layout.clone();
+        for member in &mut inside.members {
+            member.iroh.set_ip(link::NEAR);
+            member.grpc.set_ip(link::NEAR);
+        }
+        Ok(Self {
+            layout,
+            inside,
             _folder: folder,
         })
     }
@@ -65,7 +91,7 @@ impl Sites {
         set: impl FnOnce(&mut TransportConfig),
     ) -> Outcome<Site> {
         let layout = &self.layout;
-        let endpoint = node::endpoint(layout, id).await?;
+        let endpoint = node::endpoint(&self.inside, id).await?;
         let network = node::network(layout, id, &endpoint)?;
         let mut config = TransportConfig::new("bench", id);
         config.mode = mode;
@@ -78,7 +104,7 @@ impl Sites {
         Ok(Site {
             transport,
             endpoint,
-            listener: TcpListener::bind(layout.member(id)?.grpc).await?,
+            listener: TcpListener::bind(self.inside.member(id)?.grpc).await?,
             tls: node::server_tls(layout, id)?,
         })
     }
@@ -118,7 +144,16 @@ impl Cluster {
         election: Duration,
         set: impl Fn(&mut TransportConfig),
     ) -> Outcome<Self> {
-        let sites = Sites::new()?;
+        Self::start_at(Sites::new()?, mode, election, set).await
+    }
+
+    /// The same at these sites.
+    pub(crate) async fn start_at(
+        sites: Sites,
+        mode: Mode,
+        election: Duration,
+        set: impl Fn(&mut TransportConfig),
+    ) -> Outcome<Self> {
         let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let config = Config {
             heartbeat_interval: millis(election / 3),

@@ -102,11 +102,13 @@ pub(crate) async fn writes(plan: &Plan, report: &mut Report) -> Outcome<()> {
                 name,
                 rate,
             );
-            report.add("- p50", Millis, Any, name, millis(measured.median));
-            report.add("- p99", Millis, Any, name, millis(measured.p99));
+            report.add("- fsync, p50", Millis, Any, name, millis(measured.median));
+            report.add("- fsync, p99", Millis, Any, name, millis(measured.p99));
             match (cluster.mode, grpc) {
                 (Mode::Grpc, _) => grpc = Some(rate),
-                (_, Some(grpc)) => report.add("- beside gRPC", Times, Over(1.0), name, rate / grpc),
+                (_, Some(grpc)) => {
+                    report.add("- fsync, beside gRPC", Times, Over(1.0), name, rate / grpc)
+                }
                 _ => {}
             }
         }

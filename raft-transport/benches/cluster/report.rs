@@ -1,13 +1,13 @@
 //! The table: a line for each thing that is measured, a column for each transport, and what it should be at least. Measures nothing.
 
-use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
+use std::{collections::BTreeMap, fmt::Write as _, fs, io, path::Path, time::Duration};
 
 use blixard_rpc::runner::Mode;
 
 /// All lines of a run, in the order in which they first came.
 #[derive(Debug)]
 pub(crate) struct Report {
-    columns: Vec<&'static str>,
+    columns: Vec<String>,
     lines: Vec<Line>,
 }
 
@@ -17,7 +17,7 @@ struct Line {
     unit: Unit,
     least: Least,
     /// By column: what each round came to.
-    samples: BTreeMap<&'static str, Vec<f64>>,
+    samples: BTreeMap<String, Vec<f64>>,
 }
 
 /// How a figure is written.
@@ -26,9 +26,23 @@ pub(crate) enum Unit {
     PerSecond,
     Millis,
     MibPerSecond,
+    Mib,
     Percent,
     Times,
     Count,
+}
+
+impl Unit {
+    /// With the names that they have in files.
+    const ALL: [(Self, &str); 7] = [
+        (Self::PerSecond, "per second"),
+        (Self::Millis, "ms"),
+        (Self::MibPerSecond, "MiB/s"),
+        (Self::Mib, "MiB"),
+        (Self::Percent, "%"),
+        (Self::Times, "times"),
+        (Self::Count, "count"),
+    ];
 }
 
 /// What a figure should be.
@@ -44,9 +58,61 @@ pub(crate) enum Least {
 impl Report {
     pub(crate) fn new(over: &[Mode]) -> Self {
         Self {
-            columns: over.iter().map(|mode| mode.name()).collect(),
+            columns: over.iter().map(|mode| mode.name().to_owned()).collect(),
             lines: Vec::new(),
         }
+    }
+
+    /// What [`save`](Self::save) wrote, if there is such a file.
+    pub(crate) fn load(file: &Path, over: &[Mode]) -> io::Result<Self> {
+        let mut report = Self::new(over);
+        let text = match fs::read_to_string(file) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(report),
+            Err(error) => return Err(error),
+        };
+        for line in text.lines() {
+            let read = Line::read(line);
+            let (line, column, samples) =
+                read.ok_or_else(|| io::Error::other(format!("no figures: {line:?}")))?;
+            let place = report.place(line);
+            report.column(&column);
+            report.lines[place].samples.insert(column, samples);
+        }
+        Ok(report)
+    }
+
+    /// Writes a line of text for each figure: what it is, its unit, what it should be, the transport, and what each round came to.
+    pub(crate) fn save(&self, file: &Path) -> io::Result<()> {
+        let lines = self.lines.iter().flat_map(|line| {
+            let samples = line.samples.iter();
+            samples.map(|(column, samples)| line.write(column, samples))
+        });
+        fs::write(file, lines.collect::<String>())
+    }
+
+    /// Takes the figures of another one in place of those that are here of the same.
+    pub(crate) fn merge(&mut self, other: Self) {
+        for line in other.lines {
+            let samples = line.samples.clone();
+            let place = self.place(line);
+            for (column, samples) in samples {
+                self.column(&column);
+                self.lines[place].samples.insert(column, samples);
+            }
+        }
+    }
+
+    /// What a line came to with each transport: the number, and how it is written.
+    pub(crate) fn medians(&self, what: &str) -> Vec<(&str, f64, String)> {
+        let Some(line) = self.lines.iter().find(|line| line.what == what) else {
+            return Vec::new();
+        };
+        let columns = self.columns.iter().filter_map(|column| {
+            let value = median(line.samples.get(column)?);
+            Some((column.as_str(), value, line.unit.write(value)))
+        });
+        columns.collect()
     }
 
     /// Adds what one transport came to in one round; the line has the median of the rounds.
@@ -59,27 +125,33 @@ impl Report {
         value: f64,
     ) {
         println!("  {what}, {column}: {}", unit.write(value));
-        if !self.columns.contains(&column) {
-            self.columns.push(column);
+        self.column(column);
+        let place = self.place(Line {
+            what: what.to_owned(),
+            unit,
+            least,
+            samples: BTreeMap::new(),
+        });
+        let samples = &mut self.lines[place].samples;
+        samples.entry(column.to_owned()).or_default().push(value);
+    }
+
+    fn column(&mut self, column: &str) {
+        if !self.columns.iter().any(|known| known == column) {
+            self.columns.push(column.to_owned());
         }
-        let place = self
-            .lines
-            .iter()
-            .position(|line| line.what == what)
-            .unwrap_or_else(|| {
-                self.lines.push(Line {
-                    what: what.to_owned(),
-                    unit,
-                    least,
-                    samples: BTreeMap::new(),
-                });
-                self.lines.len() - 1
+    }
+
+    /// Where the line of this is, which is a new one if there was none.
+    fn place(&mut self, line: Line) -> usize {
+        let known = self.lines.iter().position(|known| known.what == line.what);
+        known.unwrap_or_else(|| {
+            self.lines.push(Line {
+                samples: BTreeMap::new(),
+                ..line
             });
-        self.lines[place]
-            .samples
-            .entry(column)
-            .or_default()
-            .push(value);
+            self.lines.len() - 1
+        })
     }
 
     /// The table for people; Markdown, so that it can be pasted into a page.
@@ -112,6 +184,43 @@ impl Report {
 }
 
 impl Line {
+    fn write(&self, column: &str, samples: &[f64]) -> String {
+        let name = |unit| {
+            Unit::ALL
+                .iter()
+                .find(|it| it.0 == unit)
+                .map_or("", |it| it.1)
+        };
+        let least = match self.least {
+            Least::Over(least) => format!("over {least}"),
+            Least::Under(most) => format!("under {most}"),
+            Least::Any => "any".to_owned(),
+        };
+        let samples: Vec<String> = samples.iter().map(f64::to_string).collect();
+        let (what, unit, samples) = (&self.what, name(self.unit), samples.join(" "));
+        format!("{what}\t{unit}\t{least}\t{column}\t{samples}\n")
+    }
+
+    fn read(text: &str) -> Option<(Self, String, Vec<f64>)> {
+        let parts: Vec<&str> = text.split('\t').collect();
+        let [what, unit, least, column, samples] = parts[..] else {
+            return None;
+        };
+        let least = match least.split_once(' ') {
+            Some(("over", least)) => Least::Over(least.parse().ok()?),
+            Some(("under", most)) => Least::Under(most.parse().ok()?),
+            _ => Least::Any,
+        };
+        let line = Self {
+            what: what.to_owned(),
+            unit: Unit::ALL.iter().find(|it| it.1 == unit)?.0,
+            least,
+            samples: BTreeMap::new(),
+        };
+        let samples = samples.split(' ').map(|it| it.parse().ok());
+        Some((line, column.to_owned(), samples.collect::<Option<_>>()?))
+    }
+
     fn cell(&self, samples: &[f64]) -> String {
         let value = median(samples);
         let misses = match self.least {
@@ -130,6 +239,7 @@ impl Unit {
             Self::PerSecond => format!("{value:.0}/s"),
             Self::Millis => format!("{value:.2} ms"),
             Self::MibPerSecond => format!("{value:.0} MiB/s"),
+            Self::Mib => format!("{value:.1} MiB"),
             Self::Percent => format!("{value:.0} %"),
             Self::Times => format!("{value:.2}x"),
             Self::Count => format!("{value:.0}"),
