@@ -85,6 +85,7 @@ fn the_links_of_the_pages_lead_somewhere() {
         "CHANGELOG.md",
         "benches/peers/README.md",
         "docs/IMAGES.md",
+        "docs/MACHINES.md",
         "docs/PERFORMANCE.md",
         "docs/RAFT.md",
         "examples/README.md",

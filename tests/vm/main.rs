@@ -9,6 +9,7 @@ mod guest;
 mod health;
 mod killed;
 mod life;
+mod linux;
 mod migrate;
 mod migrated_and_killed;
 mod node;

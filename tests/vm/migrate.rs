@@ -31,20 +31,20 @@ use crate::node::{Folder, Node, QEMU, Terminal, long, nano, until, until_gone, u
 type Known = Arc<Mutex<HashMap<String, Channel>>>;
 
 /// Two nodes that know each other over iroh, by keys that have the role `node` and no other.
-struct Pair {
-    a: Node,
-    b: Node,
+pub(crate) struct Pair {
+    pub(crate) a: Node,
+    pub(crate) b: Node,
     known: Known,
     _servers: [ServerHandle; 2],
 }
 
 impl Pair {
-    async fn new() -> Option<Self> {
+    pub(crate) async fn new() -> Option<Self> {
         Self::with(Folder::config).await
     }
 
     /// With another second node.
-    async fn with(prepare: impl Fn(&Folder) -> QemuConfig) -> Option<Self> {
+    pub(crate) async fn with(prepare: impl Fn(&Folder) -> QemuConfig) -> Option<Self> {
         if !installed(QEMU) {
             return None;
         }
@@ -101,7 +101,7 @@ fn change() -> Change {
     Change::default()
 }
 
-async fn migrate(node: &Node, name: &str, to: &str, mode: MigrationMode) -> Vm {
+pub(crate) async fn migrate(node: &Node, name: &str, to: &str, mode: MigrationMode) -> Vm {
     let migrated = node.vms.migrate(name.into(), to.into(), mode, change());
     let response = soon(migrated).await.unwrap();
     assert!(response.changed);
@@ -110,7 +110,7 @@ async fn migrate(node: &Node, name: &str, to: &str, mode: MigrationMode) -> Vm {
 }
 
 /// What was seen of a machine until it moved, and where it went.
-async fn until_moved(events: &mut Streaming<WatchResponse>) -> (Vec<Vm>, VmMoved) {
+pub(crate) async fn until_moved(events: &mut Streaming<WatchResponse>) -> (Vec<Vm>, VmMoved) {
     let mut seen = Vec::new();
     let moved = async {
         loop {

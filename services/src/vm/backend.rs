@@ -2,9 +2,10 @@
 //!
 //! A backend only does and sees. What is wanted, what is recorded and when something is tried again is decided above.
 
-use std::{sync::Arc, time::SystemTime};
+use std::{fmt, pin::Pin, sync::Arc, time::SystemTime};
 
 use blixard_rpc::Result;
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{
@@ -135,6 +136,28 @@ pub enum GuestEvent {
     Received,
 }
 
+/// Who runs commands in a guest, and never on the node.
+pub trait Agent: fmt::Debug + Send + Sync + 'static {
+    /// Runs a command to its end; one that is given up goes on in the guest, and is not run again before it has ended.
+    ///
+    /// # Errors
+    /// The guest does not answer, or there is no such program in it.
+    fn run(
+        &self,
+        program: String,
+        arguments: Vec<String>,
+    ) -> Pin<Box<dyn Future<Output = Result<Ran>> + Send>>;
+}
+
+/// What came of a command in a guest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ran {
+    /// Its exit code, unless a signal ended it.
+    pub code: Option<i64>,
+    /// What it wrote, within bounds.
+    pub said: Bytes,
+}
+
 /// A machine that has a process. Dropping it leaves the process as it is.
 pub trait Guest: Send + Sync + 'static {
     /// By this a guest travels from one process to another.
@@ -145,6 +168,9 @@ pub trait Guest: Send + Sync + 'static {
 
     /// Its console.
     fn console(&self) -> &Arc<Console>;
+
+    /// Who runs commands in its guest.
+    fn agent(&self) -> Arc<dyn Agent>;
 
     /// Lets it run.
     ///

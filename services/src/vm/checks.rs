@@ -12,6 +12,7 @@ use tokio::{
 };
 
 use super::{
+    backend::Agent,
     console::{Console, Heard},
     messages::{HealthCheck, Probe, VmHealth, VmState},
     record::Record,
@@ -63,7 +64,12 @@ impl Checking {
     }
 
     /// Begins, goes on or rests, as the machine is now.
-    pub(super) fn follow(&mut self, record: &Record, console: Option<&Arc<Console>>) {
+    pub(super) fn follow(
+        &mut self,
+        record: &Record,
+        console: Option<&Arc<Console>>,
+        agent: impl Fn() -> Option<Arc<dyn Agent>>,
+    ) {
         let wanted: Vec<HealthCheck> = match (record.life.state, console) {
             (VmState::Running, Some(_)) => record
                 .health_checks
@@ -88,6 +94,7 @@ impl Checking {
             let tally = same.map_or_else(Tally::default, |(_, tally)| *tally);
             let place = self.checks.len();
             let (sender, console) = (self.sender.clone(), console.map(Arc::clone));
+            let agent = agent();
             self.checks.push((check.clone(), tally));
             self.tasks.spawn(async move {
                 if check.is_heard_once()
@@ -97,7 +104,7 @@ impl Checking {
                 }
                 loop {
                     sleep(or(check.interval, INTERVAL)).await;
-                    let result = ask(&check, console.as_ref()).await;
+                    let result = ask(&check, console.as_ref(), agent.as_deref()).await;
                     if sender.send(Said { place, result }).await.is_err() {
                         return;
                     }
@@ -190,7 +197,11 @@ async fn listen(check: &HealthCheck, console: &Console, place: usize, sender: &m
     }
 }
 
-async fn ask(check: &HealthCheck, console: Option<&Arc<Console>>) -> Asked {
+async fn ask(
+    check: &HealthCheck,
+    console: Option<&Arc<Console>>,
+    agent: Option<&dyn Agent>,
+) -> Asked {
     let patience = or(check.timeout, TIMEOUT);
     let asked = async {
         match &check.probe {
@@ -214,6 +225,10 @@ async fn ask(check: &HealthCheck, console: Option<&Arc<Console>>) -> Asked {
                     false => Err("its console is closed".to_owned()),
                 }
             }
+            Probe::Guest { program, arguments } => {
+                let agent = agent.ok_or("it has no agent")?;
+                command(agent, program, arguments).await
+            }
             Probe::Process | Probe::Unknown => Ok(()),
         }
     };
@@ -223,6 +238,23 @@ async fn ask(check: &HealthCheck, console: Option<&Arc<Console>>) -> Asked {
     Asked::Answered(match timeout(patience, asked).await {
         Ok(answered) => answered,
         Err(_) => Err(format!("nothing came within {patience:?}")),
+    })
+}
+
+/// A command in the guest; of what it says, the end is what matters.
+async fn command(agent: &dyn Agent, program: &str, arguments: &[String]) -> Result<(), String> {
+    let ran = agent.run(program.to_owned(), arguments.to_vec()).await;
+    let ran = ran.map_err(|status| status.message().to_owned())?;
+    let how = match ran.code {
+        Some(0) => return Ok(()),
+        Some(code) => format!("{program} ended with code {code}"),
+        None => format!("{program} was ended by a signal"),
+    };
+    let said = &ran.said[ran.said.len().saturating_sub(SAID_BYTES)..];
+    let said = String::from_utf8_lossy(said);
+    Err(match said.trim() {
+        "" => how,
+        said => format!("{how}; it said: {}", said.escape_debug()),
     })
 }
 
@@ -270,6 +302,8 @@ const INTERVAL: Duration = Duration::from_secs(10);
 const TIMEOUT: Duration = Duration::from_secs(5);
 const FAILURES: u32 = 3;
 const SUCCESSES: u32 = 1;
+/// So much of what a command said last is kept.
+const SAID_BYTES: usize = 512;
 /// As much as says `HTTP/1.1 200`.
 const STATUS_BYTES: usize = 12;
 

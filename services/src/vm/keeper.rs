@@ -117,7 +117,8 @@ impl<H: Hypervisor> Keeper<H> {
         while self.kept.has_changed().is_ok() {
             let record = Arc::clone(&self.kept.borrow_and_update());
             let console = self.guest.as_ref().map(Guest::console);
-            self.checking.follow(&record, console);
+            let agent = || self.guest.as_ref().map(Guest::agent);
+            self.checking.follow(&record, console, agent);
             let Some(wake) = self.act(&record).await else {
                 continue;
             };

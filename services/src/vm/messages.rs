@@ -356,6 +356,13 @@ pub enum Probe {
     },
     /// The hypervisor's process answers, and says that the guest runs.
     Process,
+    /// A command in the guest ends with code 0. It is run by QEMU's agent in the guest, never on the node.
+    Guest {
+        /// The program, by its path in the guest.
+        program: String,
+        /// What it is told.
+        arguments: Vec<String>,
+    },
     /// One that this version does not know: refused.
     #[unknown]
     Unknown,

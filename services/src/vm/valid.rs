@@ -103,6 +103,19 @@ pub(super) fn health_check(check: &HealthCheck) -> Result<()> {
             [send, pattern]
         }
         Probe::Process => return Ok(()),
+        Probe::Guest { program, arguments } => {
+            let words = || arguments.iter().chain([program]);
+            if !program.starts_with('/')
+                || arguments.len() > MAX_ARGUMENTS
+                || words().any(|word| word.contains('\0'))
+                || words().map(String::len).sum::<usize>() > MAX_PROBE_BYTES
+            {
+                return Err(Status::invalid_argument(format!(
+                    "a command in a guest is the path of a program, from / on, and at most {MAX_ARGUMENTS} arguments, of {MAX_PROBE_BYTES} bytes together and without NUL"
+                )));
+            }
+            return Ok(());
+        }
         Probe::Unknown => {
             return Err(Status::invalid_argument(
                 "a health check asks something that this node does not know: it may be older than you",
@@ -143,5 +156,6 @@ pub(super) fn recovery(policy: &RecoveryPolicy) -> Result<()> {
     Ok(())
 }
 
+const MAX_ARGUMENTS: usize = 16;
 const LEAST_TIME: Duration = Duration::from_millis(10);
 const MAX_TIME: Duration = Duration::from_secs(24 * 60 * 60);

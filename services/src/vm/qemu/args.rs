@@ -12,7 +12,7 @@ use blixard_rpc::{Result, Status};
 use super::{
     Accelerator,
     base::{self, Bases},
-    guest, image,
+    guest, image, socket,
 };
 use crate::vm::{
     backend::MachineId,
@@ -126,11 +126,17 @@ pub(super) fn of(
     }
     add(&["-smp", &spec.cpus.to_string()]);
     add(&["-m", &format!("{}M", spec.memory_bytes / MIB)]);
-    add(&["-chardev", &socket("qmp", guest::QMP)]);
+    add(&["-chardev", &listens("qmp", guest::QMP)]);
     add(&["-mon", "chardev=qmp,mode=control"]);
-    add(&["-chardev", &socket("console", guest::CONSOLE)]);
+    add(&["-chardev", &listens("console", guest::CONSOLE)]);
     add(&["-serial", "chardev:console"]);
     add(&["-device", "pvpanic"]);
+    add(&["-device", "virtio-serial-pci"]);
+    add(&["-chardev", &listens("agent", socket::AGENT)]);
+    add(&[
+        "-device",
+        "virtserialport,chardev=agent,name=org.qemu.guest_agent.0",
+    ]);
     // One that puts itself to sleep would be seen neither to run nor to end.
     for sleep in ["disable_s3", "disable_s4"] {
         add(&["-global", &format!("ICH9-LPC.{sleep}=1")]);
@@ -178,7 +184,7 @@ pub(super) fn of(
     Ok(arguments)
 }
 
-fn socket(id: &str, path: &str) -> String {
+fn listens(id: &str, path: &str) -> String {
     format!("socket,id={id},path={path},server=on,wait=off")
 }
 

@@ -12,19 +12,21 @@ use blixard_rpc::{Result, Status};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{UnixListener, UnixStream},
+    net::UnixStream,
     time::{Instant, sleep_until, timeout},
 };
 use uuid::Uuid;
 
 use super::{
+    agent::QemuAgent,
     form::Form,
     patience::patiently,
     process::Process,
     qmp::{ANSWER, Qmp},
+    socket::{connect_to, listen_at},
 };
 use crate::vm::{
-    backend::{Guest, GuestEvent, GuestState},
+    backend::{Agent, Guest, GuestEvent, GuestState},
     console::{Console, Heard},
     messages::{Cause, Reason, VmProcess},
 };
@@ -56,6 +58,7 @@ pub struct QemuGuest {
     /// `None` if it does not answer.
     qmp: Option<Qmp>,
     console: Arc<Console>,
+    agent: QemuAgent,
     /// When it is asked again.
     again: Instant,
     /// When its log is looked at again.
@@ -102,6 +105,7 @@ impl QemuGuest {
         let now = Instant::now();
         Ok(Self {
             process,
+            agent: QemuAgent::new(place.folder.clone()),
             place,
             qmp,
             console,
@@ -230,6 +234,10 @@ impl Guest for QemuGuest {
 
     fn console(&self) -> &Arc<Console> {
         &self.console
+    }
+
+    fn agent(&self) -> Arc<dyn Agent> {
+        Arc::new(self.agent.clone())
     }
 
     async fn resume(&mut self) -> Result<()> {
@@ -520,32 +528,6 @@ async fn talk(place: &Place, pid: u32) -> Result<Qmp, Talk> {
     Ok(qmp)
 }
 
-/// Connects to a socket in a folder, however long the folder's name is: the names of sockets are short.
-async fn connect_to(folder: &Path, name: &str) -> io::Result<UnixStream> {
-    let path = folder.join(name);
-    if path.as_os_str().len() < MAX_SOCKET_NAME {
-        return UnixStream::connect(path).await;
-    }
-    let open = fs::File::open(folder)?;
-    let number = std::os::fd::AsRawFd::as_raw_fd(&open);
-    UnixStream::connect(format!("/proc/self/fd/{number}/{name}")).await
-}
-
-/// Listens at a socket in a folder; one that was there before is gone.
-fn listen_at(folder: &Path, name: &str) -> io::Result<UnixListener> {
-    let path = folder.join(name);
-    match fs::remove_file(&path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    if path.as_os_str().len() < MAX_SOCKET_NAME {
-        return UnixListener::bind(path);
-    }
-    let open = fs::File::open(folder)?;
-    let number = std::os::fd::AsRawFd::as_raw_fd(&open);
-    UnixListener::bind(format!("/proc/self/fd/{number}/{name}"))
-}
-
 /// Reads and types at a console, beside everything else, until either end is dropped. QEMU talks with one at a time: whoever comes next
 /// waits for that.
 fn console(stream: UnixStream, heard: Heard) -> Arc<Console> {
@@ -613,8 +595,6 @@ const AGAIN: Duration = Duration::from_secs(1);
 const POLL: Duration = Duration::from_millis(2);
 /// From the end of a connection to the end of its process, and the other way round.
 const LAST_WORDS: Duration = Duration::from_millis(200);
-/// How long the name of a socket may be, with its closing zero.
-const MAX_SOCKET_NAME: usize = 108;
 const MAX_SAID: u64 = 1024;
 /// A guest is sent as fast as the network takes it.
 const MAX_BANDWIDTH: u64 = 10 << 30;

@@ -3,6 +3,7 @@
 //! A process lives on when the daemon does not. It holds the lock of its folder as its standard input: whoever can take the lock knows
 //! that there is no process, even one that nobody came to record.
 
+mod agent;
 mod args;
 mod base;
 mod form;
@@ -12,6 +13,7 @@ mod patience;
 mod probe;
 mod process;
 mod qmp;
+mod socket;
 
 use std::{
     fs::{self, File, TryLockError},
@@ -195,7 +197,7 @@ impl Qemu {
         })?;
         bases.overlay(spec, &folder)?;
         let log = (|| {
-            for old in [guest::QMP, guest::CONSOLE, guest::WIRE] {
+            for old in [guest::QMP, guest::CONSOLE, socket::AGENT, guest::WIRE] {
                 remove_file(&folder.join(old))?;
             }
             let log = folder.join(guest::LOG);
