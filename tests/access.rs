@@ -178,8 +178,15 @@ fn is_denied(called: &Result<()>) -> bool {
 #[tokio::test]
 async fn every_method_is_for_those_who_have_its_role() {
     let node = Node::new("access").await;
-    let viewer = ["Get", "List", "ListHealthChecks", "Watch"];
-    let admin = ["Create", "Delete", "Migrate", "CancelMigration"];
+    let viewer = ["Get", "List", "ListHealthChecks", "ListSnapshots", "Watch"];
+    let admin = [
+        "Create",
+        "Delete",
+        "Migrate",
+        "CancelMigration",
+        "RestoreSnapshot",
+        "DeleteSnapshot",
+    ];
     let nodes = ["Receive", "EndMigration"];
     for caller in CALLERS {
         for (transport, channel) in node.channels(caller).await {

@@ -14,4 +14,5 @@ mod migrate;
 mod migrated_and_killed;
 mod node;
 mod refused;
+mod snapshots;
 mod watched;

@@ -104,6 +104,11 @@ const METHODS: &[(&str, Role)] = &[
     ("/blixard.vm.v1.VmService/SetRecovery", Role::Operator),
     ("/blixard.vm.v1.VmService/Migrate", Role::Admin),
     ("/blixard.vm.v1.VmService/CancelMigration", Role::Admin),
+    ("/blixard.vm.v1.VmService/CreateSnapshot", Role::Operator),
+    // These throw away what a machine has written, or was to be gone back to.
+    ("/blixard.vm.v1.VmService/RestoreSnapshot", Role::Admin),
+    ("/blixard.vm.v1.VmService/DeleteSnapshot", Role::Admin),
+    ("/blixard.vm.v1.VmService/ListSnapshots", Role::Viewer),
     // What a node sends becomes a process on this one.
     ("/blixard.vm.v1.VmService/Receive", Role::Node),
     ("/blixard.vm.v1.VmService/EndMigration", Role::Node),

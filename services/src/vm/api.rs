@@ -6,11 +6,12 @@ use blixard_rpc::{Context, Result, Streaming, iroh_service};
 
 use super::messages::{
     AddHealthCheckResponse, CancelMigrationResponse, Change, ConsoleRequest, ConsoleResponse,
-    CreateResponse, DeleteResponse, EnableHealthCheckResponse, EndMigrationResponse, GetResponse,
-    HealthCheck, ListHealthChecksResponse, ListResponse, MigrateResponse, MigrationMode,
+    CreateResponse, CreateSnapshotResponse, DeleteResponse, DeleteSnapshotResponse,
+    EnableHealthCheckResponse, EndMigrationResponse, GetResponse, HealthCheck,
+    ListHealthChecksResponse, ListResponse, ListSnapshotsResponse, MigrateResponse, MigrationMode,
     PauseResponse, ReceiveRequest, ReceiveResponse, RecoveryPolicy, RemoveHealthCheckResponse,
-    RestartResponse, ResumeResponse, SetRecoveryResponse, StartResponse, StopResponse, VmSpec,
-    WatchResponse,
+    RestartResponse, RestoreSnapshotResponse, ResumeResponse, SetRecoveryResponse, StartResponse,
+    StopResponse, VmSpec, WatchResponse,
 };
 
 /// The machines of one node.
@@ -151,6 +152,37 @@ pub trait Vms {
         other_node_is_gone: bool,
         change: Change,
     ) -> Result<CancelMigrationResponse>;
+
+    /// Keeps how the disks of a machine are, which does not run, within the disks. One of that name is there already: it stays as it is.
+    #[rpc(max_message = "256 KiB")]
+    async fn create_snapshot(
+        &self,
+        name: String,
+        snapshot: String,
+    ) -> Result<CreateSnapshotResponse>;
+
+    /// Makes the disks of a machine, which does not run, as they were; what they were just now is gone.
+    ///
+    /// Done again after the machine has run, it throws away what was written meanwhile: say at which version of the machine it is meant.
+    #[rpc(max_message = "256 KiB")]
+    async fn restore_snapshot(
+        &self,
+        name: String,
+        snapshot: String,
+        if_version: Option<u64>,
+    ) -> Result<RestoreSnapshotResponse>;
+
+    /// Keeps a snapshot of a machine, which does not run, no more; one that is not there is no error.
+    #[rpc(max_message = "256 KiB")]
+    async fn delete_snapshot(
+        &self,
+        name: String,
+        snapshot: String,
+    ) -> Result<DeleteSnapshotResponse>;
+
+    /// The snapshots of a machine.
+    #[rpc(idempotent, max_message = "256 KiB")]
+    async fn list_snapshots(&self, #[tag(1)] name: String) -> Result<ListSnapshotsResponse>;
 
     /// For nodes: takes a machine from the node that calls, part by part. It is the callee's from when it answers `Taken`.
     #[rpc(max_message = "1 MiB", priority = "bulk")]

@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{
     console::Console,
-    messages::{Reason, TransferFile, VmProcess, VmSpec},
+    messages::{Reason, Snapshot, TransferFile, VmProcess, VmSpec},
 };
 
 /// Which machine is meant: its name is for people, its uuid is its own for life.
@@ -72,6 +72,23 @@ pub trait Hypervisor: Send + Sync + 'static {
     /// `NOT_FOUND`, or one cannot be read.
     fn files(&self, spec: &VmSpec) -> impl Future<Output = Result<Vec<TransferFile>>> + Send;
 
+    /// The snapshots of a machine's disks.
+    ///
+    /// # Errors
+    /// `FAILED_PRECONDITION` if it has no disks that can have any.
+    fn snapshots(&self, spec: &VmSpec) -> impl Future<Output = Result<Vec<Snapshot>>> + Send;
+
+    /// Works on the snapshots of a machine that has no process; answers whether that changed anything. It is not to be given up halfway.
+    ///
+    /// # Errors
+    /// `FAILED_PRECONDITION` if it has no disks that can have any, or one is in use; `NOT_FOUND` if there is none to restore.
+    fn snapshot(
+        &self,
+        spec: &VmSpec,
+        name: &str,
+        work: SnapshotWork,
+    ) -> impl Future<Output = Result<bool>> + Send;
+
     /// Finds the process of a machine that a daemon before this one has started. It stays as it is.
     ///
     /// `recorded` is what is known of it, if the daemon before came to record it.
@@ -87,6 +104,17 @@ pub trait Hypervisor: Send + Sync + 'static {
     /// # Errors
     /// Something is left.
     fn remove(&self, id: &MachineId) -> impl Future<Output = Result<()>> + Send;
+}
+
+/// What is done with a snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SnapshotWork {
+    /// The disks are kept as they are; one that is there stays as it is.
+    Create,
+    /// The disks become as they were.
+    Restore,
+    /// It is kept no more; one that is not there is no error.
+    Delete,
 }
 
 /// What was found of a machine.

@@ -17,17 +17,18 @@ use uuid::Uuid;
 
 use super::{
     api::{Vms, VmsServer},
-    backend::Hypervisor,
+    backend::{Hypervisor, SnapshotWork},
     keeper::{Consoles, Keeper, Shared},
     machine::{DEFAULT_GRACE, Request},
     messages::{
         AddHealthCheckResponse, CancelMigrationResponse, Change, ConsoleRequest, ConsoleResponse,
-        CreateResponse, DeleteResponse, EnableHealthCheckResponse, EndMigrationResponse,
-        GetResponse, HealthCheck, HealthCheckStatus, ListHealthChecksResponse, ListResponse,
+        CreateResponse, CreateSnapshotResponse, DeleteResponse, DeleteSnapshotResponse,
+        EnableHealthCheckResponse, EndMigrationResponse, GetResponse, HealthCheck,
+        HealthCheckStatus, ListHealthChecksResponse, ListResponse, ListSnapshotsResponse,
         MigrateResponse, Migration, MigrationMode, MigrationPhase, PauseResponse, ReceiveRequest,
         ReceiveResponse, RecoveryPolicy, RemoveHealthCheckResponse, RestartResponse,
-        ResumeResponse, SetRecoveryResponse, StartResponse, StopResponse, TransferFile,
-        TransferOffer, TransferPart, Vm, VmHealth, VmSpec, WatchResponse,
+        RestoreSnapshotResponse, ResumeResponse, SetRecoveryResponse, StartResponse, StopResponse,
+        TransferFile, TransferOffer, TransferPart, Vm, VmHealth, VmSpec, WatchResponse,
     },
     migrate::{Arrival, Arrivals, Nodes},
     record::Record,
@@ -214,6 +215,38 @@ impl<H: Hypervisor> VmHost<H> {
             .records
             .change(&name, change, &asked, edit)
             .await
+    }
+
+    /// Works on a snapshot of a machine that does not run. Should it be started meanwhile, its disks are locked, and it fails to start.
+    async fn snapshot(
+        &self,
+        name: String,
+        snapshot: String,
+        if_version: Option<u64>,
+        work: SnapshotWork,
+    ) -> Result<bool> {
+        valid::name("machine", &name)?;
+        valid::name("snapshot", &snapshot)?;
+        let record = self.0.shared.records.get(&name)?;
+        if let Some(wanted) = if_version.filter(|wanted| *wanted != record.version) {
+            return Err(Status::aborted(format!(
+                "{name} is at version {}, and not {wanted}: read it again",
+                record.version
+            )));
+        }
+        if record.life.is_active() {
+            return Err(Status::failed_precondition(format!(
+                "{name} has a process, or is on its way: stop it first"
+            )));
+        }
+        let hypervisor = Arc::clone(&self.0.shared.hypervisor);
+        // It is done to its end, whatever becomes of the call.
+        let worked =
+            tokio::spawn(async move { hypervisor.snapshot(&record.spec, &snapshot, work).await });
+        worked
+            .await
+            .map_err(|error| Status::internal("work on a snapshot did not end").with_source(error))?
+            .map_err(|status| about(&name, &status))
     }
 
     /// Changes something of a machine that says nothing of its life.
@@ -565,6 +598,45 @@ impl<H: Hypervisor> Vms for VmHost<H> {
         answered!(CancelMigrationResponse, answer)
     }
 
+    async fn create_snapshot(
+        &self,
+        name: String,
+        snapshot: String,
+    ) -> Result<CreateSnapshotResponse> {
+        let work = self.snapshot(name, snapshot, None, SnapshotWork::Create);
+        let changed = work.await?;
+        Ok(CreateSnapshotResponse { changed })
+    }
+
+    async fn restore_snapshot(
+        &self,
+        name: String,
+        snapshot: String,
+        if_version: Option<u64>,
+    ) -> Result<RestoreSnapshotResponse> {
+        let work = self.snapshot(name, snapshot, if_version, SnapshotWork::Restore);
+        let changed = work.await?;
+        Ok(RestoreSnapshotResponse { changed })
+    }
+
+    async fn delete_snapshot(
+        &self,
+        name: String,
+        snapshot: String,
+    ) -> Result<DeleteSnapshotResponse> {
+        let work = self.snapshot(name, snapshot, None, SnapshotWork::Delete);
+        let changed = work.await?;
+        Ok(DeleteSnapshotResponse { changed })
+    }
+
+    async fn list_snapshots(&self, name: String) -> Result<ListSnapshotsResponse> {
+        valid::name("machine", &name)?;
+        let record = self.0.shared.records.get(&name)?;
+        let listed = self.0.shared.hypervisor.snapshots(&record.spec).await;
+        let snapshots = listed.map_err(|status| about(&name, &status))?;
+        Ok(ListSnapshotsResponse { snapshots })
+    }
+
     async fn receive(
         &self,
         cx: &Context,
@@ -624,6 +696,11 @@ impl<H: Hypervisor> Vms for VmHost<H> {
 /// What was refused, and of whom.
 fn of(name: &str, status: &Status) -> Status {
     Status::new(status.code(), format!("{name} {}", status.message()))
+}
+
+/// What was said of a machine's disks, and of whose.
+fn about(name: &str, status: &Status) -> Status {
+    Status::new(status.code(), format!("{name}: {}", status.message()))
 }
 
 /// Who sends machines here, as it is recorded: its key, if it has proved that it holds one.

@@ -523,6 +523,48 @@ pub enum VmEvent {
     Unknown,
 }
 
+/// How the disks of a machine were once, kept within them.
+#[message]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Its name, among those of its machine.
+    pub name: String,
+    /// When it was made.
+    pub created_at: Option<SystemTime>,
+}
+
+/// What `CreateSnapshot` answers.
+#[message]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CreateSnapshotResponse {
+    /// Whether there was none of that name yet.
+    pub changed: bool,
+}
+
+/// What `RestoreSnapshot` answers.
+#[message]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RestoreSnapshotResponse {
+    /// Always: what the disks were before is gone.
+    pub changed: bool,
+}
+
+/// What `DeleteSnapshot` answers.
+#[message]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DeleteSnapshotResponse {
+    /// Whether there was one of that name.
+    pub changed: bool,
+}
+
+/// What `ListSnapshots` answers.
+#[message]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ListSnapshotsResponse {
+    /// The snapshots of the machine, by name.
+    pub snapshots: Vec<Snapshot>,
+}
+
 /// Where a machine went.
 #[message]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

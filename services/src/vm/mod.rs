@@ -58,14 +58,15 @@ pub use console::{CONSOLE_KEPT_BYTES, Console, Heard};
 pub use host::{HostConfig, VmHost};
 pub use messages::{
     AddHealthCheckResponse, CancelMigrationResponse, Cause, Change, ConsoleRequest,
-    ConsoleResponse, CreateResponse, DeleteResponse, DesiredState, Disk, DiskFormat,
-    EnableHealthCheckResponse, EndMigrationResponse, GetResponse, HealthCheck, HealthCheckStatus,
-    KernelBoot, ListHealthChecksResponse, ListResponse, MigrateResponse, Migration, MigrationMode,
-    MigrationPhase, PauseResponse, PortForward, Probe, Reason, ReceiveRequest, ReceiveResponse,
-    RecoveryPolicy, RemoveHealthCheckResponse, ResetPolicy, RestartResponse, ResumeResponse,
-    SetRecoveryResponse, StartResponse, StopResponse, TransferAnswer, TransferDisk, TransferFile,
-    TransferOffer, TransferPart, TransferRecord, Vm, VmEvent, VmHealth, VmMoved, VmProcess, VmSpec,
-    VmState, WatchResponse,
+    ConsoleResponse, CreateResponse, CreateSnapshotResponse, DeleteResponse,
+    DeleteSnapshotResponse, DesiredState, Disk, DiskFormat, EnableHealthCheckResponse,
+    EndMigrationResponse, GetResponse, HealthCheck, HealthCheckStatus, KernelBoot,
+    ListHealthChecksResponse, ListResponse, ListSnapshotsResponse, MigrateResponse, Migration,
+    MigrationMode, MigrationPhase, PauseResponse, PortForward, Probe, Reason, ReceiveRequest,
+    ReceiveResponse, RecoveryPolicy, RemoveHealthCheckResponse, ResetPolicy, RestartResponse,
+    RestoreSnapshotResponse, ResumeResponse, SetRecoveryResponse, Snapshot, StartResponse,
+    StopResponse, TransferAnswer, TransferDisk, TransferFile, TransferOffer, TransferPart,
+    TransferRecord, Vm, VmEvent, VmHealth, VmMoved, VmProcess, VmSpec, VmState, WatchResponse,
 };
 #[cfg(feature = "vm-host")]
 pub use qemu::{Accelerator, Qemu, QemuConfig};

@@ -13,6 +13,7 @@ mod patience;
 mod probe;
 mod process;
 mod qmp;
+mod snapshot;
 mod socket;
 
 use std::{
@@ -37,11 +38,12 @@ use self::{
     form::Form,
     guest::{Place, Refused},
     process::Process,
+    snapshot::Disks,
 };
 use super::{
-    backend::{Adoption, Guest as _, GuestEvent, Hypervisor, MachineId},
+    backend::{Adoption, Guest as _, GuestEvent, Hypervisor, MachineId, SnapshotWork},
     console::Heard,
-    messages::{ResetPolicy, TransferFile, VmProcess, VmSpec},
+    messages::{ResetPolicy, Snapshot, TransferFile, VmProcess, VmSpec},
 };
 
 pub use guest::QemuGuest;
@@ -51,6 +53,8 @@ pub use guest::QemuGuest;
 pub struct QemuConfig {
     /// The program.
     pub binary: PathBuf,
+    /// The program that works on disks.
+    pub image_tool: PathBuf,
     /// Where machines have their sockets, logs and locks.
     pub run: PathBuf,
     /// Below this are all files that machines are made of.
@@ -65,6 +69,7 @@ impl QemuConfig {
     pub fn new(data: impl AsRef<Path>) -> Self {
         Self {
             binary: "qemu-system-x86_64".into(),
+            image_tool: "qemu-img".into(),
             run: data.as_ref().join("run"),
             images: data.as_ref().join("images"),
             accelerator: Accelerator::Auto,
@@ -141,6 +146,10 @@ impl Qemu {
             }
         });
         found.await.copied()
+    }
+
+    fn disks(&self, spec: &VmSpec) -> Result<Disks<'_>> {
+        Disks::of(&self.config.image_tool, spec, &self.config.images)
     }
 
     fn folder(&self, uuid: Uuid) -> PathBuf {
@@ -363,6 +372,19 @@ impl Hypervisor for Qemu {
             .map_err(|error| Status::internal("files were not hashed").with_source(error))?
     }
 
+    async fn snapshots(&self, spec: &VmSpec) -> Result<Vec<Snapshot>> {
+        self.disks(spec)?.list().await
+    }
+
+    async fn snapshot(&self, spec: &VmSpec, name: &str, work: SnapshotWork) -> Result<bool> {
+        let disks = self.disks(spec)?;
+        match work {
+            SnapshotWork::Create => disks.create(name).await,
+            SnapshotWork::Restore => disks.restore(name).await.map(|()| true),
+            SnapshotWork::Delete => disks.delete(name).await,
+        }
+    }
+
     async fn adopt(
         &self,
         id: &MachineId,
@@ -408,7 +430,7 @@ fn not_spawned(binary: &Path, error: &io::Error) -> Status {
     let binary = binary.display();
     Status::failed_precondition(match error.kind() {
         io::ErrorKind::NotFound => format!(
-            "there is no {binary}: install QEMU (`apt-get install qemu-system-x86` on Debian), or say where it is"
+            "there is no {binary}: install QEMU (`apt-get install qemu-system-x86 qemu-utils` on Debian), or say where it is"
         ),
         io::ErrorKind::PermissionDenied => format!("{binary} may not be run: {error}"),
         _ => format!("{binary} cannot be run: {error}"),
