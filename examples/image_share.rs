@@ -181,14 +181,11 @@ struct Bars {
 impl Bars {
     fn new(providers: &[Provider]) -> Self {
         let all = MultiProgress::new();
-        let style = ProgressStyle::with_template("  {prefix:9} [{bar:40}] {bytes:>10} {msg}");
+        let style = ProgressStyle::with_template("  {prefix:9} [{bar:40}] {bytes:>10} {msg}")
+            .unwrap_or_else(|_| ProgressStyle::default_bar());
         let bar = |name: &str| {
             let bar = all.add(ProgressBar::new(IMAGE_BYTES).with_prefix(name.to_owned()));
-            bar.set_style(
-                style
-                    .clone()
-                    .unwrap_or_else(|_| ProgressStyle::default_bar()),
-            );
+            bar.set_style(style.clone());
             bar.enable_steady_tick(Duration::from_millis(200));
             bar
         };

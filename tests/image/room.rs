@@ -12,10 +12,13 @@ use blixard_tests::folder::Folder;
 
 use crate::node::{MIB, Node, Process, content, finish, in_time, share};
 
+/// Hashes, and what uses them.
+type Uses = Vec<(String, String)>;
+
 #[tokio::test]
 async fn the_least_recently_used_go_and_what_is_in_use_never() {
     let a = Node::new().await;
-    let used: Arc<Mutex<Option<Vec<(String, String)>>>> = Arc::default();
+    let used: Arc<Mutex<Option<Uses>>> = Arc::default();
     let asked = Arc::clone(&used);
     let b = Node::with(|mut config| {
         config.max_cached_bytes = 11 * MIB as u64;

@@ -412,7 +412,7 @@ async fn what_cannot_go_is_said_at_once_and_nothing_is_changed() {
     spec.disks.push(Disk {
         image: "disk".into(),
         format: DiskFormat::Raw,
-        read_only: false,
+        ..Disk::default()
     });
     soon(a.vms.create("disk".into(), spec, change()))
         .await

@@ -123,7 +123,7 @@ async fn sizes_and_images() {
         disks: vec![Disk {
             image: image.into(),
             format,
-            read_only: false,
+            ..Disk::default()
         }],
         ..nano()
     };
@@ -213,6 +213,7 @@ async fn sizes_and_images() {
         image: "a,readonly=on,b='c' {\"d\"}".into(),
         format: DiskFormat::Raw,
         read_only: true,
+        ..Disk::default()
     });
     node.vms
         .create("disks".into(), spec.clone(), change())

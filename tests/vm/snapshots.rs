@@ -12,7 +12,7 @@ fn disk(image: &str, format: DiskFormat) -> Disk {
     Disk {
         image: image.into(),
         format,
-        read_only: false,
+        ..Disk::default()
     }
 }
 

@@ -7,7 +7,13 @@
 mod node;
 mod process;
 
-use std::{env, error::Error, fs, io::Write as _, path::PathBuf};
+use std::{
+    env,
+    error::Error,
+    fs,
+    io::Write as _,
+    path::{Path, PathBuf},
+};
 
 use process::{Got, Process};
 
@@ -76,7 +82,7 @@ fn main() -> Outcome<()> {
 }
 
 /// Ours and bare iroh-blobs by turns.
-fn share_and_get(plan: &Plan, folder: &Folder, image: &PathBuf) -> Outcome<()> {
+fn share_and_get(plan: &Plan, folder: &Folder, image: &Path) -> Outcome<()> {
     let kinds = ["bare", "ours"];
     let mut shared = [Vec::new(), Vec::new()];
     let mut got = [Vec::new(), Vec::new()];
@@ -113,7 +119,7 @@ fn share_and_get(plan: &Plan, folder: &Folder, image: &PathBuf) -> Outcome<()> {
     Ok(())
 }
 
-fn two_providers(plan: &Plan, folder: &Folder, image: &PathBuf) -> Outcome<()> {
+fn two_providers(plan: &Plan, folder: &Folder, image: &Path) -> Outcome<()> {
     let mut speeds = [Vec::new(), Vec::new()];
     for round in 0..plan.rounds {
         let mut a = Process::begin("ours", &folder.next()?, Some(image))?;
@@ -139,7 +145,7 @@ fn two_providers(plan: &Plan, folder: &Folder, image: &PathBuf) -> Outcome<()> {
     Ok(())
 }
 
-fn killed(plan: &Plan, folder: &Folder, image: &PathBuf) -> Outcome<()> {
+fn killed(plan: &Plan, folder: &Folder, image: &Path) -> Outcome<()> {
     let mut worst: i64 = 0;
     for round in 0..plan.rounds {
         let mut a = Process::begin("ours", &folder.next()?, Some(image))?;
