@@ -6,7 +6,7 @@ use blixard_rpc::Code;
 use blixard_services::vm::{Change, Disk, DiskFormat, VmSpec, VmState, Vms};
 use blixard_tests::{net::soon, tools::installed};
 
-use crate::node::{Node, nano, until};
+use crate::node::{Folder, Node, QEMU, nano, until};
 
 fn disk(image: &str, format: DiskFormat) -> Disk {
     Disk {
@@ -137,4 +137,58 @@ async fn disks_become_as_they_were() {
         create("nobody", "x").await.unwrap_err().code(),
         Code::NotFound
     );
+}
+
+/// A disk that begins as an image has what can be kept in the folder of its machine.
+#[tokio::test]
+async fn what_was_written_over_an_image_becomes_as_it_was() {
+    if !installed(QEMU) || !installed("qemu-img") {
+        return;
+    }
+    let folder = Folder::new();
+    let base = folder.0.join("base");
+    std::fs::write(&base, vec![7; 1 << 20]).unwrap();
+    let config = folder.config().bases(move |_| {
+        let base = base.clone();
+        async move { Ok(base) }
+    });
+    let node = Node::with(folder, config).await;
+    let vms = &node.vms;
+    let disk = Disk {
+        base: "07".repeat(32),
+        format: DiskFormat::Raw,
+        ..Disk::default()
+    };
+    let spec = VmSpec {
+        disks: vec![disk],
+        ..nano()
+    };
+    soon(vms.create("a".into(), spec, Change::default()))
+        .await
+        .unwrap();
+    let early = soon(vms.create_snapshot("a".into(), "x".into())).await;
+    let early = early.unwrap_err();
+    assert_eq!(early.code(), Code::FailedPrecondition, "{early}");
+    assert!(early.message().contains("never run"), "{early}");
+    let runs = async || {
+        soon(vms.start("a".into(), Change::default()))
+            .await
+            .unwrap();
+        until(vms, "a", VmState::Running).await;
+        let zero = Some(Duration::ZERO);
+        soon(vms.stop("a".into(), zero, Change::default()))
+            .await
+            .unwrap();
+        until(vms, "a", VmState::Stopped).await;
+    };
+    runs().await;
+    let made = soon(vms.create_snapshot("a".into(), "x".into())).await;
+    assert!(made.unwrap().changed);
+    runs().await;
+    soon(vms.restore_snapshot("a".into(), "x".into(), None))
+        .await
+        .unwrap();
+    runs().await;
+    let kept = soon(vms.list_snapshots("a".into())).await.unwrap();
+    assert_eq!(kept.snapshots.len(), 1);
 }

@@ -76,7 +76,11 @@ pub trait Hypervisor: Send + Sync + 'static {
     ///
     /// # Errors
     /// `FAILED_PRECONDITION` if it has no disks that can have any.
-    fn snapshots(&self, spec: &VmSpec) -> impl Future<Output = Result<Vec<Snapshot>>> + Send;
+    fn snapshots(
+        &self,
+        id: &MachineId,
+        spec: &VmSpec,
+    ) -> impl Future<Output = Result<Vec<Snapshot>>> + Send;
 
     /// Works on the snapshots of a machine that has no process; answers whether that changed anything. It is not to be given up halfway.
     ///
@@ -84,6 +88,7 @@ pub trait Hypervisor: Send + Sync + 'static {
     /// `FAILED_PRECONDITION` if it has no disks that can have any, or one is in use; `NOT_FOUND` if there is none to restore.
     fn snapshot(
         &self,
+        id: &MachineId,
         spec: &VmSpec,
         name: &str,
         work: SnapshotWork,

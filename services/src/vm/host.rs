@@ -239,10 +239,14 @@ impl<H: Hypervisor> VmHost<H> {
                 "{name} has a process, or is on its way: stop it first"
             )));
         }
+        let id = record.id()?;
         let hypervisor = Arc::clone(&self.0.shared.hypervisor);
         // It is done to its end, whatever becomes of the call.
-        let worked =
-            tokio::spawn(async move { hypervisor.snapshot(&record.spec, &snapshot, work).await });
+        let worked = tokio::spawn(async move {
+            hypervisor
+                .snapshot(&id, &record.spec, &snapshot, work)
+                .await
+        });
         worked
             .await
             .map_err(|error| Status::internal("work on a snapshot did not end").with_source(error))?
@@ -632,7 +636,8 @@ impl<H: Hypervisor> Vms for VmHost<H> {
     async fn list_snapshots(&self, name: String) -> Result<ListSnapshotsResponse> {
         valid::name("machine", &name)?;
         let record = self.0.shared.records.get(&name)?;
-        let listed = self.0.shared.hypervisor.snapshots(&record.spec).await;
+        let hypervisor = &self.0.shared.hypervisor;
+        let listed = hypervisor.snapshots(&record.id()?, &record.spec).await;
         let snapshots = listed.map_err(|status| about(&name, &status))?;
         Ok(ListSnapshotsResponse { snapshots })
     }

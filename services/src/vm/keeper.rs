@@ -88,16 +88,7 @@ pub(super) struct Keeper<H: Hypervisor> {
 
 impl<H: Hypervisor> Keeper<H> {
     pub(super) fn new(shared: Shared<H>, kept: Kept) -> Result<Self> {
-        let id = {
-            let record = kept.borrow();
-            let uuid = record.uuid.parse().map_err(|error| {
-                Status::internal(format!("{} has no uuid: {error}", record.name))
-            })?;
-            MachineId {
-                name: record.name.clone(),
-                uuid,
-            }
-        };
+        let id = kept.borrow().id()?;
         Ok(Self {
             shared,
             kept,

@@ -2,10 +2,11 @@
 
 use std::time::SystemTime;
 
-use blixard_rpc::message;
+use blixard_rpc::{Result, Status, message};
 use uuid::Uuid;
 
 use super::{
+    backend::MachineId,
     machine::{Life, Observation},
     messages::{
         HealthCheckStatus, Migration, MigrationMode, RecoveryPolicy, Vm, VmHealth, VmProcess,
@@ -71,6 +72,18 @@ impl Record {
                 version: sent.version.max(self.version),
                 ..sent
             })
+    }
+
+    /// By this a backend knows it.
+    pub(super) fn id(&self) -> Result<MachineId> {
+        let uuid = self
+            .uuid
+            .parse()
+            .map_err(|error| Status::internal(format!("{} has no uuid: {error}", self.name)))?;
+        Ok(MachineId {
+            name: self.name.clone(),
+            uuid,
+        })
     }
 
     /// Whether it has, or is to have, a process, and with it memory.

@@ -92,6 +92,11 @@ impl Bases {
     }
 }
 
+/// Where the overlay of a disk is, if it has one: it is there from when its machine is started first.
+pub(super) fn overlay_of(index: usize, disk: &Disk, folder: &Path) -> Option<PathBuf> {
+    has_overlay(disk).then(|| folder.join(name(index)))
+}
+
 /// Whether what the guest writes goes to an overlay.
 fn has_overlay(disk: &Disk) -> bool {
     !disk.base.is_empty() && !disk.read_only

@@ -148,8 +148,14 @@ impl Qemu {
         found.await.copied()
     }
 
-    fn disks(&self, spec: &VmSpec) -> Result<Disks<'_>> {
-        Disks::of(&self.config.image_tool, spec, &self.config.images)
+    fn disks(&self, id: &MachineId, spec: &VmSpec) -> Result<Disks<'_>> {
+        let config = &self.config;
+        Disks::of(
+            &config.image_tool,
+            spec,
+            &config.images,
+            &self.folder(id.uuid),
+        )
     }
 
     fn folder(&self, uuid: Uuid) -> PathBuf {
@@ -372,12 +378,18 @@ impl Hypervisor for Qemu {
             .map_err(|error| Status::internal("files were not hashed").with_source(error))?
     }
 
-    async fn snapshots(&self, spec: &VmSpec) -> Result<Vec<Snapshot>> {
-        self.disks(spec)?.list().await
+    async fn snapshots(&self, id: &MachineId, spec: &VmSpec) -> Result<Vec<Snapshot>> {
+        self.disks(id, spec)?.list().await
     }
 
-    async fn snapshot(&self, spec: &VmSpec, name: &str, work: SnapshotWork) -> Result<bool> {
-        let disks = self.disks(spec)?;
+    async fn snapshot(
+        &self,
+        id: &MachineId,
+        spec: &VmSpec,
+        name: &str,
+        work: SnapshotWork,
+    ) -> Result<bool> {
+        let disks = self.disks(id, spec)?;
         match work {
             SnapshotWork::Create => disks.create(name).await,
             SnapshotWork::Restore => disks.restore(name).await.map(|()| true),

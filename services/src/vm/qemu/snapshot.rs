@@ -12,7 +12,7 @@ use blixard_rpc::{Code, Result, Status};
 use serde_json::Value;
 use tokio::process::Command;
 
-use super::{image, not_spawned};
+use super::{base, image, not_spawned};
 use crate::vm::messages::{DiskFormat, Snapshot, VmSpec};
 
 /// The disks of a machine, as the tool is told of them.
@@ -22,10 +22,22 @@ pub(super) struct Disks<'a> {
 }
 
 impl<'a> Disks<'a> {
-    /// Those that it writes to.
-    pub(super) fn of(tool: &'a Path, spec: &VmSpec, images: &Path) -> Result<Self> {
+    /// Those that it writes to: files of their own, and overlays in the folder of the machine.
+    pub(super) fn of(tool: &'a Path, spec: &VmSpec, images: &Path, folder: &Path) -> Result<Self> {
         let mut disks = Vec::new();
-        for disk in spec.disks.iter().filter(|disk| !disk.read_only) {
+        for (index, disk) in spec.disks.iter().enumerate() {
+            if disk.read_only {
+                continue;
+            }
+            if let Some(overlay) = base::overlay_of(index, disk, folder) {
+                if !overlay.exists() {
+                    return Err(Status::failed_precondition(
+                        "it has never run, and its disks are still the images that they begin as: there is nothing to keep",
+                    ));
+                }
+                disks.push((format!("disk {index}"), overlay));
+                continue;
+            }
             if disk.format != DiskFormat::Qcow2 {
                 return Err(Status::failed_precondition(format!(
                     "the disk {:?} is raw, and only qcow2 keeps snapshots: make it one, by `qemu-img convert`",
