@@ -20,6 +20,8 @@ mod disk;
 mod full;
 pub mod health;
 pub mod image;
+#[cfg(any(feature = "image-host", feature = "vm-host"))]
+mod kept;
 pub mod node;
 pub mod raft;
 pub mod status;

@@ -8,13 +8,13 @@ use std::{
     time::SystemTime,
 };
 
-use blixard_rpc::{Code, Message, Result, Status, codec::Codec, message};
-use bytes::{Bytes, BytesMut};
+use blixard_rpc::{Result, Status, message};
+use bytes::Bytes;
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 use tokio::sync::Mutex as AsyncMutex;
 
 use super::{messages::ImageFormat, stamp::Stamp, valid::Word};
-use crate::full::is_full;
+use crate::kept::{self, Failure, decode, encode};
 
 /// A name, and what it leads to. Its bytes on disk are protobuf, so that older records are read by newer daemons.
 #[message]
@@ -100,7 +100,7 @@ impl Records {
     /// Opens the file, and makes one if there is none. It blocks.
     pub(super) fn open(path: &Path) -> Result<Self> {
         let database = open(path)?;
-        let known = read(&database).map_err(|failure| failed(path, "read", failure))?;
+        let known = read(&database).map_err(|failure| failure.status(path, "read"))?;
         Ok(Self(Arc::new(Inner {
             path: path.to_owned(),
             database: AsyncMutex::new(Some(database)),
@@ -139,7 +139,7 @@ impl Records {
                     None => open(&path)?,
                 };
                 write(&database, &before, &after)
-                    .map_err(|failure| failed(&path, "write", failure))?;
+                    .map_err(|failure| failure.status(&path, "write"))?;
                 Ok::<_, Status>((database, after))
             });
             let (written, after) = committing.await.map_err(|_| stopped())??;
@@ -162,59 +162,11 @@ fn stopped() -> Status {
 }
 
 fn open(path: &Path) -> Result<Database> {
-    let opened = Database::builder()
-        .set_cache_size(CACHE_BYTES)
-        .create(path)
-        .map_err(redb::Error::from)
-        .and_then(|database| {
-            // So that there is a table to read.
-            let writing = database.begin_write()?;
-            writing.open_table(NAMES)?;
-            writing.open_table(BLOBS)?;
-            writing.commit()?;
-            Ok(database)
-        });
-    opened.map_err(|error| match error {
-        redb::Error::DatabaseAlreadyOpen => Status::failed_precondition(format!(
-            "{} is in use: another daemon runs with the same folder; stop it, or use another folder",
-            path.display()
-        )),
-        error => failed(path, "open", error.into()),
+    kept::open(path, |writing| {
+        writing.open_table(NAMES)?;
+        writing.open_table(BLOBS)?;
+        Ok(())
     })
-}
-
-fn failed(path: &Path, what: &str, failure: Failure) -> Status {
-    let error = match failure {
-        Failure::Message(status) => return status,
-        Failure::Redb(error) => error,
-    };
-    let (code, hint) = match &error {
-        redb::Error::Io(io) if is_full(io) => (
-            Code::ResourceExhausted,
-            ": the disk is full; make room, nothing was changed",
-        ),
-        redb::Error::Corrupted(_) => (Code::DataLoss, ": restore it from a copy"),
-        _ => (Code::Unavailable, ""),
-    };
-    Status::new(
-        code,
-        format!(
-            "cannot {what} the records in {}: {error}{hint}",
-            path.display()
-        ),
-    )
-}
-
-enum Failure {
-    Redb(redb::Error),
-    /// What was, or is to be, on disk is no record.
-    Message(Status),
-}
-
-impl<E: Into<redb::Error>> From<E> for Failure {
-    fn from(error: E) -> Self {
-        Self::Redb(error.into())
-    }
 }
 
 fn read(database: &Database) -> Result<Known, Failure> {
@@ -222,14 +174,15 @@ fn read(database: &Database) -> Result<Known, Failure> {
     let reading = database.begin_read()?;
     for entry in reading.open_table(NAMES)?.iter()? {
         let (name, bytes) = entry?;
-        let record = decode(bytes.value(), name.value()).map_err(Failure::Message)?;
+        let record = decode(bytes.value(), &format!("the image {}", name.value()))
+            .map_err(Failure::Message)?;
         known.names.insert(name.value().to_owned(), record);
     }
     for entry in reading.open_table(BLOBS)?.iter()? {
         let (hash, bytes) = entry?;
         let hash = *hash.value();
         let text = super::valid::hex(&hash);
-        let blob = decode(bytes.value(), &text).map_err(Failure::Message)?;
+        let blob = decode(bytes.value(), &format!("the image {text}")).map_err(Failure::Message)?;
         known.blobs.insert(hash, blob);
     }
     Ok(known)
@@ -268,25 +221,5 @@ fn write(database: &Database, before: &Known, after: &Known) -> Result<(), Failu
     Ok(())
 }
 
-fn encode(message: &impl Message) -> Result<BytesMut> {
-    let mut bytes = BytesMut::new();
-    message.encode(Codec::Protobuf, &mut bytes)?;
-    Ok(bytes)
-}
-
-fn decode<T: Message>(bytes: &[u8], key: &str) -> Result<T> {
-    T::decode(Codec::Protobuf, Bytes::copy_from_slice(bytes)).map_err(|status| {
-        Status::new(
-            Code::DataLoss,
-            format!(
-                "the record of the image {key} cannot be read: {}",
-                status.message()
-            ),
-        )
-    })
-}
-
 const NAMES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("names");
 const BLOBS: TableDefinition<'_, &[u8; 32], &[u8]> = TableDefinition::new("contents");
-/// All records are kept in memory anyway.
-const CACHE_BYTES: usize = 4 << 20;

@@ -33,8 +33,9 @@ use super::{
     migrate::{Arrival, Arrivals, Nodes},
     record::Record,
     records::{Answer, Records, missing},
-    store, valid,
+    valid,
 };
+use crate::kept;
 
 /// The machines of this node. A clone is another handle of the same.
 ///
@@ -718,7 +719,7 @@ fn sender(peer: &Peer) -> String {
 
 /// Reads what another node offers: what it says of a machine is checked as what users say is.
 fn offered(offer: &TransferOffer) -> Result<Record> {
-    let record: Record = store::decode(&offer.machine.record, "what is offered")?;
+    let record: Record = kept::decode(&offer.machine.record, "what is offered")?;
     valid::name("machine", &record.name)?;
     valid::spec(&record.spec)?;
     for status in &record.health_checks {

@@ -22,8 +22,8 @@ use super::{
     migrate::{Arrival, Arrivals, Call, Nodes, SILENCE, next, send_guest, take_in},
     record::Record,
     records::{Kept, Records},
-    store,
 };
+use crate::kept;
 
 /// What all keepers of a node share.
 #[derive(Debug)]
@@ -715,7 +715,7 @@ impl<H: Hypervisor> Keeper<H> {
                 return Err(Status::cancelled("the migration was ended"));
             }
         };
-        let sent: Record = store::decode(&sent.record, &self.id.name)?;
+        let sent: Record = kept::decode(&sent.record, &self.id.name)?;
         if (&sent.name, &sent.uuid, &sent.spec) != (&record.name, &record.uuid, &record.spec) {
             return Err(Status::invalid_argument(
                 "what was sent last is another machine than what was offered",
@@ -754,7 +754,7 @@ impl<H: Hypervisor> Keeper<H> {
 
 /// A machine as it is sent.
 fn sent(record: &Record) -> Result<TransferRecord> {
-    let record = store::encode(record)?.freeze();
+    let record = kept::encode(record)?.freeze();
     Ok(TransferRecord { record })
 }
 

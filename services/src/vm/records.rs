@@ -16,7 +16,7 @@ use super::{
     machine::Observation,
     messages::{Change, Migration, MigrationPhase, Vm, VmEvent, VmMoved, WatchResponse},
     record::{Arrived, Done, Record},
-    store::{self, Changes, Loaded, Store},
+    store::{Changes, Loaded, Store},
 };
 
 /// How long the answer to a change with a request id is kept.
@@ -936,7 +936,7 @@ fn stopped() -> Status {
 
 /// How many bytes an answer takes on disk, and about as many in memory.
 fn size(done: &Done) -> usize {
-    store::encode(done).map_or(0, |bytes| bytes.len())
+    crate::kept::encode(done).map_or(0, |bytes| bytes.len())
 }
 
 fn too_many() -> Status {

@@ -5,12 +5,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use blixard_rpc::{Code, Message, Result, Status, codec::Codec};
-use bytes::{Bytes, BytesMut};
+#[cfg(test)]
+use blixard_rpc::Status;
+use blixard_rpc::{Message, Result};
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 
 use super::record::{Arrived, Done, Record};
-use crate::full::is_full;
+use crate::kept::{self, Failure, decode, encode};
 
 /// The records of a node, in one file that only one daemon opens at a time.
 #[derive(Debug)]
@@ -62,7 +63,7 @@ impl Store {
         let Some(database) = &self.database else {
             return Ok(Loaded::default());
         };
-        read(database).map_err(|failure| self.failed("read", failure))
+        read(database).map_err(|failure| failure.status(&self.path, "read"))
     }
 
     /// Makes these changes, all or none. It blocks until they are on disk.
@@ -75,7 +76,7 @@ impl Store {
         if std::mem::take(&mut self.in_doubt) {
             return match write(&database, changes) {
                 Ok(()) => Err(Status::unavailable("nobody knows")),
-                Err(failure) => Err(self.failed("write", failure)),
+                Err(failure) => Err(failure.status(&self.path, "write")),
             };
         }
         match write(&database, changes) {
@@ -83,70 +84,19 @@ impl Store {
                 self.database = Some(database);
                 Ok(())
             }
-            Err(failure) => Err(self.failed("write", failure)),
-        }
-    }
-
-    fn failed(&self, what: &str, failure: Failure) -> Status {
-        match failure {
-            Failure::Redb(error) => failed(&self.path, what, &error),
-            Failure::Message(status) => status,
+            Err(failure) => Err(failure.status(&self.path, "write")),
         }
     }
 }
 
 fn open(path: &Path) -> Result<Database> {
-    let opened = Database::builder()
-        .set_cache_size(CACHE_BYTES)
-        .create(path)
-        .map_err(redb::Error::from)
-        .and_then(|database| {
-            // So that there is a table to read.
-            let writing = database.begin_write()?;
-            writing.open_table(RECORDS)?;
-            writing.open_table(DONE)?;
-            writing.open_table(ARRIVED)?;
-            writing.open_table(COUNTERS)?;
-            writing.commit()?;
-            Ok(database)
-        });
-    opened.map_err(|error| match error {
-        redb::Error::DatabaseAlreadyOpen => Status::failed_precondition(format!(
-            "{} is in use: another daemon runs with the same folder; stop it, or use another folder",
-            path.display()
-        )),
-        error => failed(path, "open", &error),
+    kept::open(path, |writing| {
+        writing.open_table(RECORDS)?;
+        writing.open_table(DONE)?;
+        writing.open_table(ARRIVED)?;
+        writing.open_table(COUNTERS)?;
+        Ok(())
     })
-}
-
-fn failed(path: &Path, what: &str, error: &redb::Error) -> Status {
-    let (code, hint) = match error {
-        redb::Error::Io(io) if is_full(io) => (
-            Code::ResourceExhausted,
-            ": the disk is full; make room, nothing was changed",
-        ),
-        redb::Error::Corrupted(_) => (Code::DataLoss, ": restore it from a copy"),
-        _ => (Code::Unavailable, ""),
-    };
-    Status::new(
-        code,
-        format!(
-            "cannot {what} the records in {}: {error}{hint}",
-            path.display()
-        ),
-    )
-}
-
-enum Failure {
-    Redb(redb::Error),
-    /// What was, or is to be, on disk is no record.
-    Message(Status),
-}
-
-impl<E: Into<redb::Error>> From<E> for Failure {
-    fn from(error: E) -> Self {
-        Self::Redb(error.into())
-    }
 }
 
 fn read(database: &Database) -> Result<Loaded, Failure> {
@@ -202,27 +152,8 @@ fn put<T: Message>(
     Ok(())
 }
 
-/// As it is on disk, and as other nodes get it.
-pub(super) fn encode(message: &impl Message) -> Result<BytesMut> {
-    let mut bytes = BytesMut::new();
-    message.encode(Codec::Protobuf, &mut bytes)?;
-    Ok(bytes)
-}
-
-pub(super) fn decode<T: Message>(bytes: &[u8], key: &str) -> Result<T> {
-    T::decode(Codec::Protobuf, Bytes::copy_from_slice(bytes)).map_err(|status| {
-        Status::new(
-            Code::DataLoss,
-            format!("the record of {key} cannot be read: {}", status.message()),
-        )
-    })
-}
-
 const RECORDS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("machines");
 const DONE: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("requests");
 const ARRIVED: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("arrived");
 const COUNTERS: TableDefinition<'_, &str, u64> = TableDefinition::new("counters");
 const VERSION: &str = "version";
-
-/// All records are kept in memory anyway.
-const CACHE_BYTES: usize = 4 << 20;
