@@ -20,12 +20,11 @@ use blixard_services::{
     auth::{Access, Peers, Policy, Role},
     health::{HealthService, Reporter},
     raft::RaftService,
-    vm::{
-        Change, KernelBoot, Qemu, QemuConfig, VmEvent, VmHost, VmSpec, Vms, VmsClient, VmsService,
-    },
+    vm::{Change, Qemu, QemuConfig, VmEvent, VmHost, Vms, VmsClient, VmsService},
 };
 use blixard_tests::{
     folder::Folder,
+    nano::nano,
     net::{endpoint, endpoint_of, soon},
     secrets::{Authority, Signed},
     tools::root,
@@ -258,19 +257,6 @@ async fn what_is_denied_changes_nothing() {
         let status = denied(soon(client.forgotten("a".into())).await);
         assert!(status.message().ends_with("has no role here"), "{status}");
         denied(soon(client.upload(Streaming::from_iter(["a".to_owned()]))).await);
-    }
-}
-
-fn nano() -> VmSpec {
-    let kernel = KernelBoot {
-        kernel: "nano.elf".into(),
-        ..KernelBoot::default()
-    };
-    VmSpec {
-        cpus: 1,
-        memory_bytes: 32 << 20,
-        kernel: Some(kernel),
-        ..VmSpec::default()
     }
 }
 

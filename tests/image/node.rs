@@ -22,7 +22,7 @@ use blixard_services::image::{
     Progress, Provider, ShareEvent,
 };
 use blixard_tests::{folder::Folder, net::endpoint_of};
-use iroh::{TransportAddr, protocol::Router as Protocols};
+use iroh::{EndpointAddr, TransportAddr, protocol::Router as Protocols};
 
 pub(crate) const MIB: usize = 1 << 20;
 
@@ -237,21 +237,25 @@ impl Process {
     }
 
     pub(crate) fn provider(&self) -> Provider {
-        let address = self.peer.address();
-        let ips = address.addrs.iter().filter_map(|it| match it {
-            TransportAddr::Ip(ip) => Some(ip.to_string()),
-            _ => None,
-        });
-        Provider {
-            key: hex(address.id.as_bytes()),
-            addresses: ips.collect(),
-            relay: String::new(),
-        }
+        provider(self.peer.address())
     }
 
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+}
+
+/// A node, as others name it when they fetch from it.
+pub(crate) fn provider(address: &EndpointAddr) -> Provider {
+    let ips = address.addrs.iter().filter_map(|it| match it {
+        TransportAddr::Ip(ip) => Some(ip.to_string()),
+        _ => None,
+    });
+    Provider {
+        key: hex(address.id.as_bytes()),
+        addresses: ips.collect(),
+        relay: String::new(),
     }
 }
 

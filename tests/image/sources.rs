@@ -12,12 +12,12 @@ use blixard_rpc::{Code, transport::iroh::SecretKey};
 use blixard_services::image::{self, ImageFormat, Images, Provider, Source, SourceState};
 use blixard_tests::{folder::Folder, net::endpoint};
 use iroh::{
-    Endpoint, EndpointAddr, TransportAddr,
+    Endpoint, EndpointAddr,
     endpoint::Connection,
     protocol::{AcceptError, ProtocolHandler, Router as Protocols},
 };
 
-use crate::node::{MIB, Node, Process, content, finish, hex, in_time, share, until};
+use crate::node::{MIB, Node, Process, content, finish, in_time, provider, share, until};
 
 fn of<'a>(sources: &'a [Source], key: &str) -> &'a Source {
     sources.iter().find(|it| it.key == key).unwrap()
@@ -186,16 +186,7 @@ impl Lying {
     }
 
     fn provider(&self) -> Provider {
-        let address = self.protocols.endpoint().addr();
-        let ips = address.addrs.iter().filter_map(|it| match it {
-            TransportAddr::Ip(ip) => Some(ip.to_string()),
-            _ => None,
-        });
-        Provider {
-            key: hex(address.id.as_bytes()),
-            addresses: ips.collect(),
-            relay: String::new(),
-        }
+        provider(&self.protocols.endpoint().addr())
     }
 }
 

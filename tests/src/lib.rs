@@ -2,6 +2,7 @@
 
 pub mod folder;
 pub mod ledger;
+pub mod nano;
 pub mod net;
 pub mod secrets;
 pub mod seed;

@@ -9,9 +9,10 @@ use std::{
 
 use blixard_rpc::{Channel, Memory, Router, Streaming};
 use blixard_services::vm::{
-    Accelerator, Change, ConsoleRequest, ConsoleResponse, HostConfig, KernelBoot, Qemu, QemuConfig,
-    Vm, VmEvent, VmHost, VmSpec, VmState, Vms, VmsClient, WatchResponse,
+    Accelerator, Change, ConsoleRequest, ConsoleResponse, HostConfig, Qemu, QemuConfig, Vm,
+    VmEvent, VmHost, VmState, Vms, VmsClient, WatchResponse,
 };
+pub(crate) use blixard_tests::nano::nano;
 use blixard_tests::{
     net::soon,
     tools::{installed, root},
@@ -129,19 +130,6 @@ impl Node {
             .await
             .unwrap();
         until(&self.vms, name, VmState::Running).await
-    }
-}
-
-/// A machine with the tiny guest.
-pub(crate) fn nano() -> VmSpec {
-    VmSpec {
-        cpus: 1,
-        memory_bytes: 32 << 20,
-        kernel: Some(KernelBoot {
-            kernel: "nano.elf".into(),
-            ..KernelBoot::default()
-        }),
-        ..VmSpec::default()
     }
 }
 

@@ -70,12 +70,16 @@ impl Cluster {
         fs::write(file, after).unwrap();
     }
 
-    /// What a node counts.
-    async fn metrics(&self, id: u64) -> String {
+    /// What a node says over HTTP.
+    async fn get(&self, id: u64, path: &str) -> String {
         let text = fs::read_to_string(self.file(id)).unwrap();
         let address = text.split("metrics = \"").nth(1).unwrap();
-        let address = address.split('"').next().unwrap().to_owned();
-        get(&address, "/metrics").await
+        get(address.split('"').next().unwrap(), path).await
+    }
+
+    /// What a node counts.
+    async fn metrics(&self, id: u64) -> String {
+        self.get(id, "/metrics").await
     }
 
     /// One of the counts.

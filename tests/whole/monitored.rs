@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fs, time::Duration};
 
 use blixard_tests::tools::root;
 
-use super::{Cluster, get, patiently};
+use super::{Cluster, patiently};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_metric_that_is_named_exists() {
@@ -41,10 +41,7 @@ async fn every_metric_that_is_named_exists() {
     }
 
     // What is asked of it otherwise is answered, and harms nobody.
-    let file = fs::read_to_string(cluster.file(1)).unwrap();
-    let address = file.split("metrics = \"").nth(1).unwrap();
-    let address = address.split('"').next().unwrap();
-    assert!(get(address, "/").await.starts_with("HTTP/1.1 404"));
+    assert!(cluster.get(1, "/").await.starts_with("HTTP/1.1 404"));
     let serves = async {
         while cluster.count(1, "blixard_node_serving ").await == 0 {
             tokio::time::sleep(Duration::from_millis(50)).await;

@@ -14,9 +14,9 @@ use blixard_services::{
     image::{ImageFormat, ImageState, Images, ImagesClient, Provider},
     node::{NodeHealth, NodeHealthClient},
     status::{NodeStatus, NodeStatusClient},
-    vm::{Change, KernelBoot, MigrationMode, VmSpec, VmState, Vms, VmsClient},
+    vm::{Change, MigrationMode, VmState, Vms, VmsClient},
 };
-use blixard_tests::tools::installed;
+use blixard_tests::{nano::nano, tools::installed};
 use tokio::task::JoinSet;
 
 use super::{Cluster, patiently};
@@ -309,20 +309,6 @@ async fn live(channel: Channel, stop: Arc<AtomicBool>, count: Arc<AtomicU64>) {
         };
         patiently(gone).await;
         count.fetch_add(1, Relaxed);
-    }
-}
-
-/// The tiny guest.
-fn nano() -> VmSpec {
-    let kernel = KernelBoot {
-        kernel: "nano.elf".into(),
-        ..KernelBoot::default()
-    };
-    VmSpec {
-        cpus: 1,
-        memory_bytes: 32 << 20,
-        kernel: Some(kernel),
-        ..VmSpec::default()
     }
 }
 

@@ -46,13 +46,6 @@ impl Carried {
             );
         }
     }
-
-    /// How many calls of a service came over `iroh`, `grpc` or `memory`.
-    #[must_use]
-    pub fn of(&self, service: &'static str, over: &'static str) -> u64 {
-        let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        counts.get(&(service, over)).copied().unwrap_or_default()
-    }
 }
 
 impl Layer for Carried {
